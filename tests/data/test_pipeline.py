@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from tfpipeline.data.pipeline import (
+    Audio, open_audio, scoring_batches, steps_per_epoch, training_batches,
+)  # fmt: skip
+from tfpipeline.data.placement import default_device, map_on_device
+
+WINDOW = 16_000
+
+
+@pytest.fixture
+def train(tiny_corpus):
+    return tiny_corpus[tiny_corpus["part"] == "train"].reset_index(drop=True)
+
+
+def take(dataset, count):
+    return [tuple(part.numpy() for part in element) for element in dataset.take(count)]
+
+
+def test_memory_and_files_give_the_same_waveforms(train):
+    memory, files = open_audio(train, "memory"), open_audio(train, "none")
+    for index in range(0, len(train), 5):
+        expected, _ = soundfile.read(train["path"][index], dtype="float32")
+        for audio in (memory, files):
+            np.testing.assert_array_equal(audio.waveform(tf.constant(index, tf.int64)), expected)
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_a_stream_that_starts_later_equals_the_rest_of_the_whole(train, cache):
+    audio = open_audio(train, cache)
+    whole = take(training_batches(audio, train, WINDOW, 4, seed=3), 9)
+    rest = take(training_batches(audio, train, WINDOW, 4, seed=3, start_step=5), 4)
+    for expected, received in zip(whole[5:], rest, strict=True):
+        for one, other in zip(expected, received, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_an_epoch_holds_every_clip_in_another_order_each_time(train):
+    n_clips = len(train)
+    numbered = Audio(lambda index: tf.fill([WINDOW], tf.cast(index, tf.float32)), n_clips)
+    batch = 5
+    steps = steps_per_epoch(n_clips, batch)
+    drawn = take(training_batches(numbered, train, WINDOW, batch, seed=0), 2 * steps)
+    order = np.concatenate([waveform[:, 0] for _, waveform, _ in drawn]).astype(int)
+    first, second = order[: steps * batch], order[steps * batch :]
+    assert set(first) == set(second) == set(range(n_clips))
+    assert sorted(first[:n_clips]) == list(range(n_clips))
+    assert not np.array_equal(first, second)
+    labels = np.concatenate([label for _, _, label in drawn])
+    expected = (train["label"] == "spoof").to_numpy(float)[order]
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_crops_move_and_depend_on_the_seed(train):
+    audio = open_audio(train[:1], "memory")
+    for seed in (0, 1):
+        starts = {
+            waveform[0].tobytes()
+            for _, waveform, _ in take(training_batches(audio, train[:1], WINDOW, 1, seed), 6)
+        }
+        assert len(starts) == 6
+    one, other = (
+        take(training_batches(audio, train[:1], WINDOW, 1, seed), 1)[0][1] for seed in (0, 1)
+    )
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("samples", [1, WINDOW - 1, WINDOW, WINDOW + 1])
+def test_awkward_lengths_train_and_score(samples, train, speech):
+    clip = tf.constant(speech[0, :samples])
+    audio = Audio(lambda index: clip, 1)
+    (_, waveform, _), = take(training_batches(audio, train[:1], WINDOW, 1, seed=0), 1)
+    assert waveform.shape == (1, WINDOW)
+    windows = np.concatenate([w for _, w in take(scoring_batches(audio, WINDOW, 8), -1)])
+    assert len(windows) == (2 if samples > WINDOW else 1)
+    if samples <= WINDOW:
+        np.testing.assert_array_equal(windows[0], np.resize(clip, WINDOW))
+        np.testing.assert_array_equal(waveform[0], windows[0])
+
+
+def test_scoring_takes_all_windows_in_order_whatever_the_batch(train):
+    audio = open_audio(train, "memory")
+    by_batch = []
+    for batch in (1, 3, 64):
+        drawn = take(scoring_batches(audio, WINDOW, batch), -1)
+        by_batch.append([np.concatenate(parts) for parts in zip(*drawn, strict=True)])
+    for index, windows in by_batch[1:]:
+        np.testing.assert_array_equal(index, by_batch[0][0])
+        np.testing.assert_array_equal(windows, by_batch[0][1])
+    lengths = [soundfile.info(path).frames for path in train["path"]]
+    counts = [max(1, -(-length // WINDOW)) for length in lengths]
+    np.testing.assert_array_equal(np.bincount(by_batch[0][0]), counts)
+
+
+def test_bad_clips_are_counted_and_the_first_named(train, tmp_path):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("this is text")
+    clips = train.copy()
+    clips.loc[2, "path"] = str(bad)
+    clips.loc[4, "path"] = str(tmp_path / "absent.flac")
+    with pytest.raises(ValueError, match=rf"2 of {len(clips)} clips cannot .*first: .*bad\.wav"):
+        open_audio(clips, "memory")
+
+
+def test_a_stage_on_a_device_that_is_not_there_fails_loudly(train):
+    dataset = tf.data.Dataset.from_tensors((tf.ones(3), tf.ones(3)))
+    (one, _), = map_on_device(dataset, lambda a, b: (2 * a, b), default_device())
+    np.testing.assert_array_equal(one, [2, 2, 2])
+    if not tf.config.list_logical_devices("GPU"):
+        with pytest.raises(ValueError, match=r"must run on /GPU:0\. Received a tensor on .*CPU:0"):
+            map_on_device(dataset, lambda a, b: (2 * a, b), "/GPU:0")

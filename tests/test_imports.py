@@ -1,0 +1,61 @@
+"""The rooms of the package import one way, and a command answers --help without heavy imports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tfpipeline
+
+PACKAGE = Path(tfpipeline.__file__).parent
+ORDER = (
+    "files", "config", "flags", "data", "features", "models", "training", "evaluation", "serving",
+)  # fmt: skip
+# On NumPy alone, and so open to everyone.
+LEAVES = {"tfpipeline.evaluation.metrics"}
+COMMANDS = [
+    path.stem for path in sorted(PACKAGE.glob("*.py")) if "def main(" in path.read_text("utf-8")
+]
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_imports_go_one_way(path):
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    rank = ORDER.index(own) if own in ORDER else len(ORDER)
+    for module in imported_modules(path):
+        if not module.startswith("tfpipeline.") or module in LEAVES:
+            continue
+        other = module.split(".")[1]
+        assert other not in COMMANDS, f"{path.name} imports the command {other}"
+        assert ORDER.index(other) <= rank, f"{own} imports {other}"
+
+
+def test_the_commands_are_found():
+    assert {"train", "export", "predict"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_imports_nothing_heavy(command):
+    code = (
+        "import sys, importlib\n"
+        f"module = importlib.import_module('tfpipeline.{command}')\n"
+        "try: module.main(['--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "heavy = {'tensorflow', 'keras', 'pandas', 'sklearn', 'librosa'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"tfpipeline.{command}" in done.stdout

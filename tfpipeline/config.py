@@ -1,0 +1,271 @@
+"""The configuration of a run: frozen dataclasses, read from and written to YAML, strictly.
+
+An experiment is one YAML file in `configs/`. Every key is known, every type is checked, and what a
+file leaves out has the default given here. Nothing heavy is imported: commands answer `--help` and
+report a bad config before TensorFlow starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from tfpipeline.files.strict import checked
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips, and how they become windows.
+
+    Attributes:
+        corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`.
+        unseen_attacks: attacks kept out of training and validation; those of the test speakers
+            make up the `unseen` part.
+        window_seconds: length of the window that a model sees.
+        cache: `memory` decodes each clip once; `none` decodes it from its file in every epoch.
+    """
+
+    corpus: str = "demo"
+    unseen_attacks: tuple[str, ...] = ("hifigan",)
+    window_seconds: float = 4.0
+    cache: Literal["memory", "none"] = "memory"
+
+
+@dataclass(frozen=True)
+class MelConfig:
+    """The log-mel front end, in librosa's terms; see `tfpipeline.features.mel.LogMel`.
+
+    Attributes:
+        place: `model` puts the mel stage into the model as its first layer; `pipeline` makes it
+            the input pipeline's last stage, on the accelerator. The values are the same.
+    """
+
+    n_fft: int = 512
+    hop_length: int = 160
+    win_length: int | None = None
+    window: str = "hann"
+    center: bool = True
+    pad_mode: Literal["constant", "reflect"] = "constant"
+    power: float = 2.0
+    n_mels: int = 80
+    fmin: float = 0.0
+    fmax: float | None = None
+    htk: bool = False
+    norm: Literal["slaney"] | None = "slaney"
+    ref: Literal["max"] | float = 1.0
+    amin: float = 1e-10
+    top_db: float | None = 80.0
+    precision: Literal["float32", "float64"] = "float32"
+    normalise: Literal["none", "example", "bin"] = "none"
+    place: Literal["model", "pipeline"] = "model"
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Training-time augmentation, the same for both classes; everything off by default.
+
+    Attributes:
+        gain_db: gain drawn from [-gain_db, gain_db] for each window.
+        noise_probability: share of windows that get noise added.
+        snr_db: range of the signal-to-noise ratio of that noise.
+        mixup_alpha: Beta(alpha, alpha) of mixup on waveforms and labels; 0 is off.
+        time_masks, time_mask_frames: how many masks a spectrogram, and the widest one.
+        frequency_masks, frequency_mask_bins: the same along the mel axis.
+    """
+
+    gain_db: float = 0.0
+    noise_probability: float = 0.0
+    snr_db: tuple[float, float] = (10.0, 40.0)
+    mixup_alpha: float = 0.0
+    time_masks: int = 0
+    time_mask_frames: int = 40
+    frequency_masks: int = 0
+    frequency_mask_bins: int = 12
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which model, a row of `tfpipeline.models.MODELS`, and its own options.
+
+    In YAML the options stand beside the name: `model: {name: cnn, dropout: 0.3}`. They are checked
+    against the signature of the model's `build` function, which owns their defaults.
+    """
+
+    name: str = "cnn"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is fitted.
+
+    Attributes:
+        learning_rate: the peak, where there is a schedule.
+        schedule: `constant`, or `cosine` after a linear warm-up.
+        weight_decay: AdamW's, decoupled; 0 gives Adam.
+        label_smoothing: share of the label given to the other class.
+        class_balance: weight the classes so that both count the same.
+        patience: epochs without a better validation AUC before training stops; the best epoch's
+            weights are kept.
+        precision, jit: `auto` takes the fastest setting measured for the device found.
+        tensorboard: write event files into the run folder.
+    """
+
+    epochs: int = 40
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_epochs: float = 2.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    class_balance: bool = True
+    patience: int = 12
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    jit: Literal["auto", "on", "off"] = "auto"
+    tensorboard: bool = True
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment.
+
+    Raises:
+        ValueError: a value is outside its range; the key is named.
+    """
+
+    name: str = "cnn"
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    mel: MelConfig = field(default_factory=MelConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        """Checks ranges; what only a layer or a model can judge is left to it."""
+        for key in ("training.epochs", "training.batch_size", "training.patience"):
+            _require(self, key, lambda value: value >= 1, "be at least 1")
+        for key in ("data.window_seconds", "training.learning_rate"):
+            _require(self, key, lambda value: value > 0, "be more than 0")
+        for key in ("augment.noise_probability", "training.label_smoothing"):
+            _require(self, key, lambda value: 0 <= value <= 1, "lie in 0 … 1")
+        for key in (
+            "seed", "training.warmup_epochs", "training.weight_decay", "augment.gain_db",
+            "augment.mixup_alpha", "augment.time_masks", "augment.time_mask_frames",
+            "augment.frequency_masks", "augment.frequency_mask_bins",
+        ):  # fmt: skip
+            _require(self, key, lambda value: value >= 0, "be at least 0")
+        _require(self, "augment.snr_db", lambda value: value[0] <= value[1], "be [low, high]")
+
+
+def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Reads a YAML file, lays `a.b=value` overrides over it, and checks the whole.
+
+    Args:
+        path: the YAML file. A config without a `name` takes the file's.
+        overrides: texts such as `training.epochs=3`; the value is YAML.
+    Returns:
+        The checked config.
+    Raises:
+        FileNotFoundError: there is no such file; the message names the configs that there are.
+        ValueError: not YAML, an unknown key, or a value of the wrong type; the message names the
+            key, the file and the known keys or the type.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+        raise FileNotFoundError(
+            f"no config file {path}. Configs that can be named with --model: {', '.join(known)}."
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: a config is a readable YAML file. Received: {reason}") from None
+    raw = {} if raw is None else raw
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: a config is a mapping of sections. Received: {raw!r}")
+    raw.setdefault("name", path.stem)
+    source = str(path)
+    for text in overrides:
+        _override(raw, text)
+        source = f"{path} with --set"
+    return config_from_dict(raw, source)
+
+
+def config_from_dict(raw: Mapping[str, Any], source: str = "config") -> Config:
+    """Builds a checked `Config` from nested mappings; `source` is named in errors."""
+    return _build(Config, raw, source, prefix="")
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """The config as nested plain values, complete: every default is written out."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, ModelConfig):
+            return {"name": value.name, **{k: plain(v) for k, v in value.options.items()}}
+        if dataclasses.is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return list(value) if isinstance(value, tuple) else value
+
+    return plain(config)
+
+
+def config_to_yaml(config: Config) -> str:
+    """The config as YAML text that `load_config` reads back to an equal config."""
+    return yaml.safe_dump(config_to_dict(config), sort_keys=False, default_flow_style=None)
+
+
+def _build(kind: type, raw: Any, source: str, prefix: str) -> Any:
+    """Builds the dataclass `kind` from a mapping whose keys are exactly its fields or fewer."""
+    if not isinstance(raw, Mapping):
+        name = prefix.rstrip(".")
+        raise ValueError(f"{source}: {name} must be a section of keys. Received: {raw!r}")
+    if kind is ModelConfig:
+        name = checked(raw.get("name", ModelConfig.name), str, f"{source}: {prefix}name")
+        return ModelConfig(name, {k: v for k, v in raw.items() if k != "name"})
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in raw.items():
+        if key not in hints:
+            raise ValueError(
+                f"{source}: unknown key {prefix}{key}. Known keys here: {', '.join(hints)}"
+            )
+        if dataclasses.is_dataclass(hints[key]):
+            values[key] = _build(hints[key], value, source, f"{prefix}{key}.")
+        else:
+            values[key] = checked(value, hints[key], f"{source}: {prefix}{key}")
+    return kind(**values)
+
+
+def _require(config: Config, key: str, holds: Callable[[Any], bool], rule: str) -> None:
+    value = functools.reduce(getattr, key.split("."), config)
+    if not holds(value):
+        raise ValueError(f"config {config.name}: {key} must {rule}. Received: {value!r}")
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    """Lays one `a.b=value` over the nested mapping `raw`, in place."""
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ValueError(f"--set takes KEY=VALUE, such as training.epochs=3. Received: {text!r}")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ValueError(f"--set {path}: the value must be YAML. Received: {value!r}") from None
+    *sections, key = path.split(".")
+    for section in sections:
+        inner = raw.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"--set {path}: {section} is not a section. Received: {text!r}")
+        raw = inner
+    raw[key] = parsed

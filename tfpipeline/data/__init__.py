@@ -1,0 +1,1 @@
+"""Recordings become clips, clips become waveform batches."""

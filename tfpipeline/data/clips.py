@@ -1,0 +1,124 @@
+"""Clips and manifests: which recordings there are, and what is known of each.
+
+A clip is one labelled recording. A manifest is a table of clips, one row each, with the columns of
+`MANIFEST_COLUMNS` and any others, which are kept. `label` is `bonafide` or `spoof`; `attack` is `-`
+for bonafide; what is not known is `-`. `part` is `train`, `validation`, `test`, `unseen` (spoofs of
+attacks that training never saw) or a data set's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfpipeline.files.atomic import atomic_file
+
+MANIFEST_COLUMNS = (
+    "path", "label", "speaker", "attack", "source", "part", "language", "codec", "seconds",
+)  # fmt: skip
+LABELS = {"bonafide": 0, "spoof": 1}
+UNKNOWN = "-"
+
+
+def read_manifest(path: str | Path) -> pd.DataFrame:
+    """Reads a manifest CSV; relative clip paths are taken from the manifest's own folder."""
+    path = Path(path)
+    clips = pd.read_csv(path, keep_default_na=False, dtype=str)
+    clips["path"] = [str(path.parent / clip) for clip in clips["path"]]
+    if "seconds" in clips:
+        clips["seconds"] = pd.to_numeric(clips["seconds"], errors="coerce")
+    return normalise_manifest(clips, source=str(path))
+
+
+def write_manifest(path: str | Path, clips: pd.DataFrame) -> None:
+    """Writes a manifest CSV atomically; paths below its folder are written relative to it."""
+    path = Path(path)
+    table = clips.copy()
+    table["path"] = [
+        str(Path(clip).relative_to(path.parent)) if Path(clip).is_relative_to(path.parent) else clip
+        for clip in table["path"]
+    ]
+    with atomic_file(path) as partial:
+        table.to_csv(partial, index=False)
+
+
+def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Puts a table into the manifest's form: every column there, labels known, ids unique.
+
+    Args:
+        clips: at least `path` and `label`.
+        source: what the table was read from, named in errors.
+    Returns:
+        A new table with `clip_id` and `MANIFEST_COLUMNS` first, then the columns it had besides.
+        `clip_id` is the one given, else the path.
+    Raises:
+        ValueError: a column, a label or the uniqueness of the ids fails; the first row is named.
+    """
+    for column in ("path", "label"):
+        if column not in clips:
+            raise ValueError(
+                f"{source}: a manifest has a column {column}. Received: {', '.join(clips.columns)}"
+            )
+    clips = clips.reset_index(drop=True)
+    unknown = ~clips["label"].isin(LABELS)
+    if unknown.any():
+        row = int(np.flatnonzero(unknown)[0])
+        raise ValueError(
+            f"{source}, row {row + 1}: label must be bonafide or spoof. "
+            f"Received: {clips['label'][row]!r}"
+        )
+    if "clip_id" not in clips:
+        clips = clips.assign(clip_id=clips["path"])
+    repeated = clips["clip_id"].duplicated()
+    if repeated.any():
+        first = clips["clip_id"][np.flatnonzero(repeated)[0]]
+        raise ValueError(f"{source}: each clip stands in a manifest once. Received: {first} twice.")
+    for column in MANIFEST_COLUMNS:
+        if column not in clips:
+            clips[column] = np.nan if column == "seconds" else UNKNOWN
+    leading = ["clip_id", *MANIFEST_COLUMNS]
+    return clips[leading + [column for column in clips if column not in leading]]
+
+
+def check_parts(clips: pd.DataFrame, source: str) -> None:
+    """Checks that the parts can train and judge a detector.
+
+    Raises:
+        ValueError: `train`, `validation` or `test` lacks a class, or a speaker or source recording
+            stands on two sides (`unseen` belongs to the side of `test`).
+    """
+    for part in ("train", "validation", "test"):
+        for label in LABELS:
+            if not ((clips["part"] == part) & (clips["label"] == label)).any():
+                raise ValueError(
+                    f"{source}: the {part} part needs clips of both classes. Received: none with "
+                    f"label {label}. Is data.unseen_attacks taking them all away?"
+                )
+    side = clips["part"].replace({"unseen": "test"})
+    for column in ("speaker", "source"):
+        known = clips[column] != UNKNOWN
+        sides = side[known].groupby(clips[column][known]).nunique()
+        if (sides > 1).any():
+            name = sides.index[sides > 1][0]
+            where = ", ".join(sorted(set(side[known & (clips[column] == name)])))
+            raise ValueError(
+                f"{source}: no {column} stands on two sides. Received: {name} in {where}. "
+                "Split again by speaker."
+            )
+
+
+def corpus_fingerprint(clips: pd.DataFrame) -> str:
+    """SHA-256 over what was asked of a corpus: each clip's id, label, attack, part and file size.
+
+    Two runs with the same fingerprint saw the same clips in the same parts. Sizes stand for the
+    contents, so that a large corpus need not be read twice.
+    """
+    digest = hashlib.sha256()
+    columns = ["clip_id", "label", "attack", "part", "path"]
+    for *known, path in sorted(clips[columns].itertuples(index=False, name=None)):
+        size = Path(path).stat().st_size if Path(path).exists() else -1
+        digest.update("\t".join([Path(known[0]).name, *known[1:], str(size)]).encode() + b"\n")
+    return digest.hexdigest()

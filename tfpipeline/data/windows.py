@@ -1,0 +1,44 @@
+"""Windows of a clip: how recordings of any length become inputs of one length.
+
+A clip shorter than the window is repeated to length, never padded with a value that would tell its
+length. A longer one is cut into windows that start at 0, w, 2w, …; the last ends flush with the
+clip, and so overlaps its neighbour where the length is not a multiple of w.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def window_count(samples: tf.Tensor, window: int) -> tf.Tensor:
+    """How many windows a clip of so many samples has; at least one. Any integer shape."""
+    return tf.maximum(1, -(-samples // window))
+
+
+def repeat_to(waveform: tf.Tensor, window: int) -> tf.Tensor:
+    """Repeats waveforms (..., samples) until they have at least `window` samples.
+
+    One that is long enough is returned as it is; a shorter one comes out exactly `window` long.
+    """
+    samples = tf.shape(waveform)[-1]
+    copies = -(-window // tf.maximum(samples, 1))
+    repeats = tf.concat([tf.ones([tf.rank(waveform) - 1], tf.int32), [copies]], 0)
+    return tf.cond(
+        samples < window, lambda: tf.tile(waveform, repeats)[..., :window], lambda: waveform
+    )
+
+
+def cut_windows(waveform: tf.Tensor, window: int) -> tf.Tensor:
+    """All windows of waveforms of one length.
+
+    Args:
+        waveform: float (batch, samples).
+        window: samples in a window.
+    Returns:
+        float (batch, windows, window).
+    """
+    waveform = repeat_to(waveform, window)
+    samples = tf.shape(waveform)[1]
+    starts = tf.minimum(tf.range(window_count(samples, window)) * window, samples - window)
+    places = starts[:, None] + tf.range(window)[None, :]  # (windows, window)
+    return tf.gather(waveform, places, axis=1)  # (batch, windows, window)

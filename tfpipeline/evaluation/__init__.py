@@ -1,0 +1,1 @@
+"""How well scores tell the classes apart: score tables, metrics, calibration, pictures."""

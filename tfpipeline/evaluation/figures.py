@@ -1,0 +1,66 @@
+"""Pictures of a run: its learning curve, and the spectrograms of an original and its spoofs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfpipeline.files.atomic import atomic_file
+
+
+def draw_learning_curve(history: pd.DataFrame, path: Path) -> None:
+    """Training loss and validation AUC over epochs; the best epoch is marked.
+
+    Args:
+        history: columns `epoch`, `loss`, `val_auc`, `val_eer`, `best`.
+        path: of the PNG.
+    """
+    figure, (left, right) = _subplots(1, 2, figsize=(9, 3.2))
+    left.plot(history["epoch"], history["loss"], color="C0")
+    left.set(xlabel="epoch", ylabel="training loss", title="Loss")
+    right.plot(history["epoch"], history["val_auc"], color="C1", label="AUC")
+    right.plot(history["epoch"], history["val_eer"], color="C2", label="EER")
+    best = history.loc[history["best"], "epoch"]
+    if len(best):
+        right.axvline(best.iloc[-1], color="0.6", linestyle=":", label="weights kept")
+    right.set(xlabel="epoch", ylim=(-0.02, 1.02), title="Validation")
+    right.legend(loc="center right")
+    _save(figure, path)
+
+
+def draw_spectrograms(spectrograms: Mapping[str, np.ndarray], seconds: float, path: Path) -> None:
+    """Log-mel spectrograms side by side on one colour scale.
+
+    Args:
+        spectrograms: title → dB (frames, n_mels).
+        seconds: length of each.
+        path: of the PNG.
+    """
+    size = (3 * len(spectrograms), 3)
+    figure, axes = _subplots(1, len(spectrograms), figsize=size, squeeze=False)
+    loudest = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
+    for axis, (title, spectrogram) in zip(axes[0], spectrograms.items(), strict=True):
+        image = axis.imshow(
+            spectrogram.T, origin="lower", aspect="auto", cmap="magma",
+            vmin=loudest - 80, vmax=loudest, extent=(0, seconds, 0, spectrogram.shape[1]),
+        )  # fmt: skip
+        axis.set(title=title, xlabel="seconds")
+    axes[0][0].set_ylabel("mel band")
+    figure.colorbar(image, ax=axes[0].tolist(), label="dB")
+    _save(figure, path)
+
+
+def _subplots(*args, **kwargs):
+    """Figure and axes that belong to no screen and no global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=kwargs.pop("figsize"), layout="constrained")
+    return figure, figure.subplots(*args, **kwargs)
+
+
+def _save(figure, path: Path) -> None:
+    with atomic_file(path) as partial:
+        figure.savefig(partial, dpi=120)

@@ -1,0 +1,73 @@
+"""The constants of a mel front end, in NumPy: the window and the mel filterbank, as librosa's."""
+
+from __future__ import annotations
+
+import warnings
+
+import librosa
+import numpy as np
+import scipy.signal
+
+
+def padded_window(name: str, win_length: int, n_fft: int) -> np.ndarray:
+    """A periodic window in the middle of a frame, zeros on both sides.
+
+    Args:
+        name: that `scipy.signal.get_window` takes without parameters.
+        win_length: of the window, in samples.
+        n_fft: of the frame, in samples.
+    Returns:
+        float64 (n_fft,).
+    Raises:
+        ValueError: the name is unknown, or that window needs parameters.
+    """
+    try:
+        window = scipy.signal.get_window(name, win_length, fftbins=True)
+    except ValueError as error:
+        raise ValueError(
+            "window must be a name that scipy.signal.get_window takes without parameters. "
+            f'Received: {name!r} ({error}). Try "hann".'
+        ) from error
+    return librosa.util.pad_center(window, size=n_fft)
+
+
+def mel_filters(
+    sample_rate: int,
+    n_fft: int,
+    n_mels: int,
+    *,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    htk: bool = False,
+    norm: str | None = "slaney",
+) -> np.ndarray:
+    """librosa's mel filterbank, to multiply spectra (…, 1 + n_fft // 2) with from the right.
+
+    Bands too narrow to hold an FFT bin are warned of, not refused, as librosa does: a few silent
+    bands do no harm, and a published setting must stay reproducible.
+
+    Args:
+        sample_rate, n_fft, n_mels, fmin, fmax, htk, norm: as in `LogMel`.
+    Returns:
+        float64 (1 + n_fft // 2, n_mels).
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # librosa's own warning has no figures
+        filters = librosa.filters.mel(
+            sr=sample_rate,
+            n_fft=n_fft,
+            n_mels=n_mels,
+            fmin=fmin,
+            fmax=fmax,
+            htk=htk,
+            norm=norm,
+            dtype=np.float64,
+        )
+    empty = int(np.sum(filters.max(axis=1) == 0))
+    if empty:
+        warnings.warn(
+            f"{empty} of {n_mels} mel bands hold no FFT bin, and stay silent always. "
+            f"Received: n_fft={n_fft}, n_mels={n_mels}. Take a larger n_fft or fewer bands.",
+            stacklevel=4,
+        )
+    return filters.T

@@ -1,0 +1,80 @@
+"""Flags, exit codes and the reporting of errors: the same in every command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tfpipeline.config import CONFIGS, Config, load_config
+
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+SAVED_MODELS = Path("saved_models")
+
+
+def add_config_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that choose and change a config."""
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--model", metavar="X", help="short for --config configs/X.yaml")
+    chosen.add_argument("--config", metavar="FILE", help="a YAML file; see configs/")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="A.B=VALUE", dest="overrides",
+        help="change one key of the config; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--data", metavar="NAME[:PATH]", help="the corpus; sets data.corpus")
+    parser.add_argument("--seed", type=int, help="sets seed")
+
+
+def add_run_flag(parser: argparse.ArgumentParser, help: str, required: bool = False) -> None:
+    """Adds `--run`, a name under `saved_models/` or a folder."""
+    parser.add_argument("--run", metavar="NAME-or-folder", help=help, required=required)
+
+
+def config_from_flags(flags: argparse.Namespace) -> Config:
+    """The config that the flags name, with their changes laid over it.
+
+    Raises:
+        ValueError, FileNotFoundError: as `load_config`; or neither --model nor --config is given.
+    """
+    if not flags.model and not flags.config:
+        known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+        raise ValueError(f"--model or --config is needed. Models: {', '.join(known)}.")
+    path = flags.config or CONFIGS / f"{flags.model}.yaml"
+    config = load_config(path, flags.overrides)
+    if flags.data:
+        config = replace(config, data=replace(config.data, corpus=flags.data))
+    return config if flags.seed is None else replace(config, seed=flags.seed)
+
+
+def run_folder(name: str) -> Path:
+    """The folder that `--run` means: a path if it has a separator or exists, else a name."""
+    path = Path(name)
+    if len(path.parts) > 1 or path.is_dir():
+        return path
+    return SAVED_MODELS / name
+
+
+def quiet_tensorflow() -> None:
+    """Keeps TensorFlow's start-up notes off the terminal; errors still show."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+def run_command(body: Callable[[], int], interrupted: str = "stopped.") -> int:
+    """Runs a command's body; what a user can mend becomes one line and an exit code.
+
+    Args:
+        body: does the work and returns an exit code.
+        interrupted: said after Ctrl-C.
+    """
+    try:
+        return body()
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print(f"\n{interrupted}", file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,63 @@
+"""The CNN on mel-spectrograms: residual blocks, then attentive statistics over time.
+
+Under a million parameters. The spectrogram is downsampled by max-pooling, so that a short trace
+survives; frequency is kept apart until the pooling, since vocoder traces sit in known bands; mean
+and deviation over time, weighted by attention, make any length into one vector.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from tfpipeline.models.pooling import AttentiveStatisticsPooling
+
+
+def build_cnn(
+    frames: int | None,
+    n_mels: int,
+    *,
+    channels: tuple[int, ...] = (16, 32, 64, 96),
+    block_dropout: float = 0.1,
+    head_units: int = 64,
+    head_dropout: float = 0.3,
+    weight_decay: float = 1e-4,
+) -> keras.Model:
+    """Builds the network from a log-mel spectrogram to a score.
+
+    Args:
+        frames: ignored; any number of frames does.
+        n_mels: mel bands.
+        channels: filters of each residual block; each block but the last halves both axes.
+        block_dropout: spatial dropout after each block.
+        head_units: width of the hidden dense layer.
+        head_dropout: dropout before the score.
+        weight_decay: L2 on the convolution and dense kernels.
+    Returns:
+        Model from (batch, frames, n_mels) to the log-odds of spoof, float32 (batch, 1).
+    """
+    regulariser = keras.regularizers.L2(weight_decay)
+
+    def convolve(x, filters: int, size: int = 3):
+        x = keras.layers.Conv2D(
+            filters, size, padding="same", use_bias=False,
+            kernel_initializer="he_normal", kernel_regularizer=regulariser,
+        )(x)  # fmt: skip
+        return keras.layers.BatchNormalization()(x)
+
+    spectrogram = keras.Input((None, n_mels), name="spectrogram")
+    x = keras.layers.Reshape((-1, n_mels, 1))(spectrogram)  # (batch, frames, n_mels, 1)
+    x = keras.layers.BatchNormalization()(x)
+    for number, filters in enumerate(channels):
+        shortcut = convolve(x, filters, size=1)
+        x = keras.layers.Activation("relu")(convolve(x, filters))
+        x = keras.layers.Activation("relu")(convolve(x, filters) + shortcut)
+        x = keras.layers.SpatialDropout2D(block_dropout)(x)
+        if number < len(channels) - 1:
+            x = keras.layers.MaxPooling2D(2, padding="same")(x)
+    x = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]))(x)  # (batch, time, bands * filters)
+    x = AttentiveStatisticsPooling(units=head_units)(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Dense(head_units, activation="relu", kernel_regularizer=regulariser)(x)
+    x = keras.layers.Dropout(head_dropout)(x)
+    score = keras.layers.Dense(1, dtype="float32", name="score")(x)
+    return keras.Model(spectrogram, score, name="cnn")

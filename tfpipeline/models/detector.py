@@ -1,0 +1,106 @@
+"""A detector: the log-mel front end and a network behind it, as one Keras model of waveforms."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from tfpipeline.config import Config
+from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.features.masking import SpectrogramMasking
+from tfpipeline.features.mel import LogMel
+from tfpipeline.features.normalise import SpectrogramNormalisation
+from tfpipeline.files.strict import checked
+from tfpipeline.models import NETWORKS
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A network in its two parts and as a whole; the parts share their weights with the whole.
+
+    Attributes:
+        front_end: waveform (batch, samples) → spectrogram (batch, frames, n_mels).
+        body: spectrogram → log-odds of spoof (batch, 1).
+        model: waveform → log-odds of spoof (batch, 1).
+        window: samples in the window that it was made for.
+    """
+
+    front_end: keras.Model
+    body: keras.Model
+    model: keras.Model
+    window: int
+
+
+def window_samples(config: Config) -> int:
+    """Samples in a window."""
+    return round(config.data.window_seconds * SAMPLE_RATE)
+
+
+def build_detector(config: Config) -> Detector:
+    """Builds the configured network, front end included, with fresh weights.
+
+    Raises:
+        ValueError: an unknown model or option, or settings that do not go together.
+    """
+    window = window_samples(config)
+    settings = dataclasses.asdict(config.mel)
+    normalise = settings.pop("normalise")
+    settings.pop("place")
+    mel = LogMel(sample_rate=SAMPLE_RATE, name="log_mel", **settings)
+    # Fixed kernels, computed in full precision: half precision would lose the quiet bands.
+    normalisation = SpectrogramNormalisation(normalise, dtype="float32", name="normalisation")
+    augment = config.augment
+    masking = SpectrogramMasking(
+        time_masks=augment.time_masks,
+        time_mask_frames=augment.time_mask_frames,
+        frequency_masks=augment.frequency_masks,
+        frequency_mask_bins=augment.frequency_mask_bins,
+        seed=config.seed,
+        dtype="float32",
+        name="masking",
+    )
+    network = _build_network(config, mel.frame_count(window))
+
+    waveform = keras.Input((None,), name="waveform", dtype="float32")
+    front_end = keras.Model(waveform, normalisation(mel(waveform)), name="front_end")
+    spectrogram = keras.Input(network.input_shape[1:], name="spectrogram", dtype="float32")
+    body = keras.Model(spectrogram, network(masking(spectrogram)), name="body")
+    model = keras.Model(waveform, body(front_end(waveform)), name=config.model.name)
+    return Detector(front_end, body, model, window)
+
+
+def _build_network(config: Config, frames: int) -> keras.Model:
+    """Builds the body, its options checked against the builder's signature."""
+    name = config.model.name
+    if name not in NETWORKS:
+        raise ValueError(f"model.name must be one of {', '.join(NETWORKS)}. Received: {name!r}")
+    build = NETWORKS[name]
+    return build(frames, config.mel.n_mels, **model_options(build, config))
+
+
+def model_options(build: typing.Callable, config: Config) -> dict[str, Any]:
+    """The config's options for a builder, typed as its keyword arguments are.
+
+    Raises:
+        ValueError: an option that the builder does not have, or of the wrong type.
+    """
+    hints = typing.get_type_hints(build)
+    known = [
+        parameter.name
+        for parameter in inspect.signature(build).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    options = {}
+    for key, value in config.model.options.items():
+        if key not in known:
+            raise ValueError(
+                f"config {config.name}: unknown key model.{key}. Known keys for model "
+                f"{config.model.name}: name, {', '.join(known)}"
+            )
+        options[key] = checked(value, hints[key], f"config {config.name}: model.{key}")
+    return options

@@ -1,0 +1,1 @@
+"""What leaves the project: signatures and exported graphs."""

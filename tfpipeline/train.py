@@ -1,0 +1,110 @@
+"""Trains a detector: `python -m tfpipeline.train --model cnn`.
+
+Reads the corpus, fits the network, scores every part, calibrates on validation, and leaves a run
+folder with scores, metrics, pictures and an exported graph.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from tfpipeline.flags import (
+    OK,
+    add_config_flags,
+    add_run_flag,
+    config_from_flags,
+    quiet_tensorflow,
+    run_command,
+    run_folder,
+)  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parses the flags and trains; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tfpipeline.train", description=__doc__)
+    add_config_flags(parser)
+    add_run_flag(parser, "where the run goes (default: saved_models/<config's name>)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a complete run")
+    parser.add_argument("--resume", action="store_true", help="go on with a stopped run")
+    parser.add_argument("--json", action="store_true", help="print metrics.json instead of a table")
+    flags = parser.parse_args(argv)
+    return run_command(lambda: _train(flags), "stopped. Go on with the same command and --resume.")
+
+
+def _train(flags: argparse.Namespace) -> int:
+    from tfpipeline.training.run_folder import check_target
+
+    config = config_from_flags(flags)
+    target = run_folder(flags.run or config.name)
+    check_target(target, flags.overwrite)
+    quiet_tensorflow()
+
+    from tfpipeline.data.clips import check_parts, corpus_fingerprint
+    from tfpipeline.data.corpora import load_corpus
+    from tfpipeline.data.splits import hold_out_attacks
+    from tfpipeline.evaluation.summary import print_summary
+    from tfpipeline.training.fit import device_settings, fit_network
+    from tfpipeline.training.run_folder import finish_run, start_run, write_environment
+
+    clips = load_corpus(config.data.corpus)
+    clips = hold_out_attacks(clips, config.data.unseen_attacks)
+    check_parts(clips, config.data.corpus)
+    partial = start_run(target, config, flags.resume)
+    settings = device_settings(config.training)
+    write_environment(partial, config, corpus_fingerprint(clips), settings)
+    print(f"training {config.model.name} on {settings}, run {target}", file=sys.stderr)
+
+    detector, selection = fit_network(config, clips, partial)
+    metrics = _judge(config, target.name, clips, detector, selection, partial)
+    (partial / "checkpoint.npz").unlink()
+    finish_run(partial, target)
+    print(json.dumps(metrics, indent=2)) if flags.json else print_summary(metrics)
+    print(f"run: {target}   served graph: {target / 'serving' / '1'}", file=sys.stderr)
+    return OK
+
+
+def _judge(config, run: str, clips, detector, selection, folder: Path) -> dict:
+    """Scores every clip, and writes all that a run folder holds beside its config."""
+    import pandas as pd
+
+    from tfpipeline.data.clips import LABELS
+    from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.evaluation.calibration import fit_calibration
+    from tfpipeline.evaluation.figures import draw_learning_curve
+    from tfpipeline.evaluation.scores import score_table, write_scores
+    from tfpipeline.evaluation.summary import summarise
+    from tfpipeline.files.atomic import atomic_file, write_json
+    from tfpipeline.models.scoring import ClipScorer
+    from tfpipeline.serving.signatures import export_saved_model
+
+    scorer = ClipScorer(detector.model, detector.window)
+    scores = scorer.score_clips(open_audio(clips, config.data.cache))
+    chosen = (clips["part"] == "validation").to_numpy()
+    calibration = fit_calibration(clips["label"].map(LABELS)[chosen], scores[chosen])
+    table = score_table(clips, scores, calibration)
+    metrics = summarise(
+        table, run, config.model.name, config.data.corpus, detector.model.count_params()
+    )
+    history = selection.history_table()
+
+    detector.model.save_weights(folder / "model.weights.h5")
+    write_json(folder / "calibration.json", asdict(calibration))
+    write_scores(folder / "scores.csv", table)
+    write_json(folder / "metrics.json", metrics)
+    for name, content in (
+        ("history.csv", history),
+        ("skipped.csv", pd.DataFrame(columns=["path", "reason"])),
+    ):
+        with atomic_file(folder / name) as partial:
+            content.to_csv(partial, index=False)
+    draw_learning_curve(history, folder / "figures" / "learning_curve.png")
+    export_saved_model(detector.model, detector.window, calibration, folder / "serving")
+    return metrics
+
+
+if __name__ == "__main__":
+    sys.exit(main())
