@@ -30,13 +30,16 @@ class DataConfig:
         corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`.
         unseen_attacks: attacks kept out of training and validation; those of the test speakers
             make up the `unseen` part.
-        window_seconds: length of the window that a model sees.
+        window_seconds: length of the windows that a clip is scored over.
+        crop_seconds: length of the random crops that a model is trained on; null: the window's.
+            Shorter crops are cheaper and more varied, for networks that take any length.
         cache: `memory` decodes each clip once; `none` decodes it from its file in every epoch.
     """
 
     corpus: str = "demo"
     unseen_attacks: tuple[str, ...] = ("hifigan",)
     window_seconds: float = 4.0
+    crop_seconds: float | None = None
     cache: Literal["memory", "none"] = "memory"
 
 

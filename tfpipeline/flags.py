@@ -58,8 +58,11 @@ def run_folder(name: str) -> Path:
 
 
 def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's start-up notes off the terminal; errors still show."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Keeps TensorFlow's start-up notes off the terminal; what fails is still raised.
+
+    Level 3, since 2.17 logs harmless notes about CUDA plug-ins as errors.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfpipeline.data.audio import SAMPLE_RATE, decode, read_clip
+from tfpipeline.data.audio import decode, read_clip
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.windows import cut_windows, repeat_to
 
@@ -83,10 +83,8 @@ def training_batches(
 
     def draw(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, place = position // epoch_size, position % epoch_size
-        key = tf.stack([tf.constant(seed, tf.int64), epoch, tf.constant(0, tf.int64)])
-        index = tf.random.experimental.index_shuffle(
-            place % n_clips, tf.cast(key, tf.int32), n_clips - 1
-        )
+        key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        index = tf.random.experimental.index_shuffle(place % n_clips, key, n_clips - 1)
         waveform = repeat_to(audio.waveform(index), window)
         crop_seed = tf.stack([tf.constant(seed, tf.int64), position])
         latest = tf.shape(waveform)[0] - window
@@ -151,7 +149,7 @@ def _name_bad_clips(clips: pd.DataFrame) -> str:
     reasons = []
     for path in clips["path"]:
         try:
-            read_clip(path, SAMPLE_RATE)
+            read_clip(path)
         except (OSError, ValueError) as error:
             reasons.append(str(error))
     if not reasons:

@@ -37,8 +37,13 @@ class Detector:
 
 
 def window_samples(config: Config) -> int:
-    """Samples in a window."""
+    """Samples in a window that is scored."""
     return round(config.data.window_seconds * SAMPLE_RATE)
+
+
+def crop_samples(config: Config) -> int:
+    """Samples in a crop that is trained on."""
+    return round((config.data.crop_seconds or config.data.window_seconds) * SAMPLE_RATE)
 
 
 def build_detector(config: Config) -> Detector:

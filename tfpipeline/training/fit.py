@@ -14,7 +14,7 @@ from tfpipeline.data.clips import LABELS
 from tfpipeline.data.pipeline import Audio, open_audio, steps_per_epoch, training_batches
 from tfpipeline.data.placement import default_device, map_on_device
 from tfpipeline.features.augment import augment_waveforms
-from tfpipeline.models.detector import Detector, build_detector
+from tfpipeline.models.detector import Detector, build_detector, crop_samples
 from tfpipeline.models.scoring import ClipScorer
 from tfpipeline.training.selection import Selection
 
@@ -106,7 +106,7 @@ def training_stream(
         return waveform, label[:, None], weight
 
     batches = training_batches(
-        audio, clips, detector.window, config.training.batch_size, config.seed, start_step
+        audio, clips, crop_samples(config), config.training.batch_size, config.seed, start_step
     ).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if config.mel.place == "pipeline":
         return map_on_device(

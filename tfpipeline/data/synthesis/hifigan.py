@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from typing import BinaryIO
 
 import keras
 import librosa
 import numpy as np
+import tensorflow as tf
 
 from tfpipeline.files.torch_weights import read_torch_weights
 
@@ -86,10 +88,7 @@ def build_generator() -> keras.Model:
     x = keras.layers.LeakyReLU(negative_slope=0.01)(x)
     x = _convolution(x, 1, 7, name="conv_post", activation="tanh")  # (batch, frames * 256, 1)
     waveform = keras.layers.Reshape((-1,), name="waveform")(x)  # (batch, frames * 256)
-    generator = keras.Model(mel, waveform, name="hifigan_v1")
-    # By itself Keras would compile predictions with XLA: slower on a CPU, and anew for each length.
-    generator.compile(jit_compile=False)
-    return generator
+    return keras.Model(mel, waveform, name="hifigan_v1")
 
 
 def _residual_block(x, channels: int, kernel: int, name: str):
@@ -151,8 +150,8 @@ def load_generator(checkpoint: str | os.PathLike | BinaryIO) -> keras.Model:
 def vocode(generator: keras.Model, waveform: np.ndarray) -> np.ndarray:
     """Copy-synthesis: the generator's rendering of a recording's mel.
 
-    The same bytes on every call of a machine. One recording at a time is also the fastest way: on
-    two cores a batch of four took a third longer a recording, and XLA two thirds.
+    A machine gives the same bytes on every call. One recording at a time is also the fastest way:
+    on two cores a batch of four took a third longer a recording, and XLA over a half.
 
     Args:
         generator: as `load_generator` makes it.
@@ -166,7 +165,18 @@ def vocode(generator: keras.Model, waveform: np.ndarray) -> np.ndarray:
     # To whole frames, so that the last samples have one; mirrored, since a cut to silence clicks.
     padded = np.pad(waveform, (0, -len(waveform) % HOP_LENGTH), mode="reflect")
     mel = mel_spectrogram(padded)
-    return generator.predict_on_batch(mel[np.newaxis])[0, : len(waveform)]
+    return _compiled(generator)(mel[np.newaxis]).numpy()[0, : len(waveform)]
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled(generator: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
+    """The generator as one graph for every length.
+
+    Not `generator.predict`, which on a CPU compiles with XLA, and whose graph for the first length
+    differs from that for the others: a clip's last bits then depend on the clips before it.
+    """
+    signature = [tf.TensorSpec((1, None, N_MELS), tf.float32)]
+    return tf.function(lambda mel: generator(mel, training=False), input_signature=signature)
 
 
 def _check_waveform(waveform: np.ndarray) -> None:
