@@ -74,15 +74,14 @@ def _judge(config, run: str, clips, detector, selection, folder: Path) -> dict:
     from tfpipeline.data.clips import LABELS
     from tfpipeline.data.pipeline import open_audio
     from tfpipeline.evaluation.calibration import fit_calibration
-    from tfpipeline.evaluation.figures import draw_learning_curve
     from tfpipeline.evaluation.scores import score_table, write_scores
     from tfpipeline.evaluation.summary import summarise
     from tfpipeline.files.atomic import atomic_file, write_json
     from tfpipeline.models.scoring import ClipScorer
     from tfpipeline.serving.signatures import export_saved_model
 
-    scorer = ClipScorer(detector.model, detector.window)
-    scores = scorer.score_clips(open_audio(clips, config.data.cache))
+    audio = open_audio(clips, config.data.cache)
+    scores = ClipScorer(detector.model, detector.window).score_clips(audio)
     chosen = (clips["part"] == "validation").to_numpy()
     calibration = fit_calibration(clips["label"].map(LABELS)[chosen], scores[chosen])
     table = score_table(clips, scores, calibration)
@@ -101,9 +100,35 @@ def _judge(config, run: str, clips, detector, selection, folder: Path) -> dict:
     ):
         with atomic_file(folder / name) as partial:
             content.to_csv(partial, index=False)
-    draw_learning_curve(history, folder / "figures" / "learning_curve.png")
+    _draw(clips, audio, detector, history, folder / "figures")
     export_saved_model(detector.model, detector.window, calibration, folder / "serving")
     return metrics
+
+
+def _draw(clips, audio, detector, history, figures: Path) -> None:
+    """The learning curve, and the spectrograms of one test original and its spoofs."""
+    import tensorflow as tf
+
+    from tfpipeline.evaluation.figures import draw_learning_curve, draw_spectrograms
+
+    draw_learning_curve(history, figures / "learning_curve.png")
+    tested = clips[clips["part"].isin(["test", "unseen"]) & (clips["source"] != "-")]
+    source = tested.groupby("source")["attack"].nunique().idxmax() if len(tested) else None
+    # One clip an attack, the original first ("-" sorts before letters).
+    shown = tested[tested["source"] == source].sort_values(["attack", "clip_id"])
+    shown = shown.drop_duplicates("attack")
+    if shown.empty:
+        return
+    mel = detector.front_end.get_layer("log_mel")
+    spectrograms = {
+        "original" if row.attack == "-" else row.attack: mel(
+            audio.waveform(tf.constant(row.Index, tf.int64))[None]
+        )[0].numpy()
+        for row in shown.itertuples()
+    }
+    draw_spectrograms(
+        spectrograms, mel.hop_length / mel.sample_rate, figures / "spectrograms.png"
+    )
 
 
 if __name__ == "__main__":

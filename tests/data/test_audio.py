@@ -61,7 +61,7 @@ def test_bad_files_are_named_with_their_mend(speech, tmp_path):
             read_clip(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"none\.wav: no such file"):
         read_clip(tmp_path / "none.wav")
-    with pytest.raises(ValueError, match="expected a file. Received: a folder"):
+    with pytest.raises(ValueError, match=r"expected a file. Received: a folder"):
         read_clip(tmp_path)
 
 

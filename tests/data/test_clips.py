@@ -54,7 +54,7 @@ def test_bad_tables_are_named_by_row_and_column():
 def test_parts_need_both_classes():
     clips = normalise_manifest(six_clips(), "table")
     check_parts(clips, "table")
-    with pytest.raises(ValueError, match="the validation part needs .* none with label spoof"):
+    with pytest.raises(ValueError, match=r"the validation part needs .* none with label spoof"):
         check_parts(clips.drop(index=3), "table")
 
 

@@ -4,7 +4,11 @@ import soundfile
 import tensorflow as tf
 
 from tfpipeline.data.pipeline import (
-    Audio, open_audio, scoring_batches, steps_per_epoch, training_batches,
+    Audio,
+    open_audio,
+    scoring_batches,
+    steps_per_epoch,
+    training_batches,
 )  # fmt: skip
 from tfpipeline.data.placement import default_device, map_on_device
 

@@ -31,25 +31,27 @@ def draw_learning_curve(history: pd.DataFrame, path: Path) -> None:
     _save(figure, path)
 
 
-def draw_spectrograms(spectrograms: Mapping[str, np.ndarray], seconds: float, path: Path) -> None:
-    """Log-mel spectrograms side by side on one colour scale.
+def draw_spectrograms(
+    spectrograms: Mapping[str, np.ndarray], hop_seconds: float, path: Path
+) -> None:
+    """Log-mel spectrograms side by side, each from its own peak to 80 dB below.
 
     Args:
         spectrograms: title → dB (frames, n_mels).
-        seconds: length of each.
+        hop_seconds: from one frame to the next.
         path: of the PNG.
     """
-    size = (3 * len(spectrograms), 3)
-    figure, axes = _subplots(1, len(spectrograms), figsize=size, squeeze=False)
-    loudest = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
+    size = (3 * len(spectrograms) + 1, 3)
+    figure, axes = _subplots(1, len(spectrograms), figsize=size, squeeze=False, sharey=True)
     for axis, (title, spectrogram) in zip(axes[0], spectrograms.items(), strict=True):
+        frames, bands = spectrogram.shape
         image = axis.imshow(
-            spectrogram.T, origin="lower", aspect="auto", cmap="magma",
-            vmin=loudest - 80, vmax=loudest, extent=(0, seconds, 0, spectrogram.shape[1]),
+            (spectrogram - spectrogram.max()).T, origin="lower", aspect="auto", cmap="magma",
+            vmin=-80, vmax=0, extent=(0, frames * hop_seconds, 0, bands),
         )  # fmt: skip
         axis.set(title=title, xlabel="seconds")
     axes[0][0].set_ylabel("mel band")
-    figure.colorbar(image, ax=axes[0].tolist(), label="dB")
+    figure.colorbar(image, ax=axes[0].tolist(), label="dB below the peak")
     _save(figure, path)
 
 

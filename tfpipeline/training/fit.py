@@ -85,6 +85,7 @@ def fit_network(config: Config, clips: pd.DataFrame, folder: Path) -> tuple[Dete
             epochs=training.epochs,
             steps_per_epoch=steps,
             callbacks=[selection, *_logs(training, folder)],
+            shuffle=False,
             verbose=0,
         )
     trained.set_weights(selection.best_weights)

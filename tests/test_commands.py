@@ -1,0 +1,180 @@
+"""The commands as a user runs them, on a small real corpus."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from tfpipeline import export, predict, train
+from tfpipeline.data.corpora import CORPORA
+from tfpipeline.evaluation.scores import SCORE_COLUMNS, read_scores
+from tfpipeline.serving.run import load_detector, open_run
+
+SMALL = [
+    "--model", "cnn", "--data", "tiny", "--set", "training.epochs=2", "--set",
+    "training.batch_size=4", "--set", "data.crop_seconds=1", "--set", "model.channels=[4, 8]",
+]  # fmt: skip
+CONTENTS = {
+    "config.yaml", "environment.json", "model.weights.h5", "calibration.json", "scores.csv",
+    "metrics.json", "skipped.csv", "history.csv", "figures", "serving", "tensorboard",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_in_the_table(tiny_corpus):
+    CORPORA["tiny"] = lambda path: tiny_corpus
+    yield
+    del CORPORA["tiny"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_in_the_table):
+    """A complete small run."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert train.main([*SMALL, "--run", str(folder)]) == 0
+    return folder
+
+
+def test_a_run_folder_is_complete(run, tiny_corpus):
+    assert {path.name for path in run.iterdir()} == CONTENTS
+    assert not (run.parent / ".partial" / "small").exists()
+    assert (run / "serving" / "1" / "saved_model.pb").exists()
+    assert {path.name for path in (run / "figures").iterdir()} == {
+        "learning_curve.png", "spectrograms.png",
+    }  # fmt: skip
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["versions"]["tensorflow"] == "2.17.1"
+    assert len(environment["corpus_fingerprint"]) == 64
+    assert list(pd.read_csv(run / "skipped.csv")) == ["path", "reason"]
+    assert len(pd.read_csv(run / "history.csv")) == 2
+
+
+def test_scores_and_metrics_belong_together(run, tiny_corpus):
+    scores = read_scores(run / "scores.csv")
+    assert list(scores) == list(SCORE_COLUMNS)
+    # HiFi-GAN's copies of the readers outside test are left out
+    outside = (tiny_corpus["attack"] == "hifigan") & (tiny_corpus["part"] != "test")
+    assert set(scores["clip_id"]) == set(tiny_corpus.loc[~outside, "clip_id"])
+    assert set(scores.loc[scores["part"] == "unseen", "attack"]) == {"hifigan"}
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics) == {
+        "schema", "run", "model", "data", "parameters", "threshold", "parts", "groups", "notes",
+    }  # fmt: skip
+    assert list(metrics["parts"]) == ["train", "validation", "test", "unseen"]
+    assert metrics["parts"]["unseen"]["n_bonafide"] == metrics["parts"]["test"]["n_bonafide"] == 2
+    assert set(metrics["groups"]["attack"]) == {"world", "griffin_lim", "hifigan"}
+    assert all(0 <= part["auc"] <= 1 for part in metrics["parts"].values())
+
+
+def test_prediction_equals_the_runs_own_scores(run, capsys):
+    scores = read_scores(run / "scores.csv").set_index("path")
+    files = list(scores.index[:5])
+    assert predict.main(["--run", str(run), "--json", *files]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["path"] for row in rows] == files
+    for row in rows:
+        assert row["score"] == pytest.approx(scores.loc[row["path"], "score"], abs=1e-4)
+        assert row["probability"] == pytest.approx(
+            scores.loc[row["path"], "probability"], abs=1e-4
+        )
+        threshold = open_run(run).threshold
+        assert row["verdict"] == ("spoof" if row["score"] >= threshold else "bonafide")
+
+
+def test_bad_files_do_not_stop_the_good_ones(run, tmp_path, capsys, tiny_corpus):
+    (tmp_path / "text.wav").write_text("hello")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    soundfile.write(tmp_path / "silent.wav", np.zeros(32_000), 16_000)
+    good = tiny_corpus["path"][0]
+    bad = [str(tmp_path / name) for name in ("text.wav", "empty.wav", "silent.wav", "none.wav")]
+    assert predict.main(["--run", str(run), bad[0], good, *bad[1:]]) == 1
+    printed = capsys.readouterr()
+    errors = printed.err.splitlines()
+    assert len(errors) == 4
+    for line, name in zip(errors, bad, strict=True):
+        assert line.startswith(f"error: {name}: ")
+    assert "bonafide" in printed.out or "spoof" in printed.out
+
+
+def test_export_alone_writes_the_next_version(run, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    assert export.main(["--run", str(copy)]) == 0
+    assert (copy / "serving" / "2" / "saved_model.pb").exists()
+    assert export.main(["--run", str(copy), "--to", str(tmp_path / "base"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["saved_model"].endswith("base/1")
+
+
+def one_line(capsys):
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    return error
+
+
+def test_a_complete_run_is_not_replaced_unasked(run, capsys):
+    assert train.main([*SMALL, "--run", str(run)]) == 2
+    assert "replace it with --overwrite" in one_line(capsys)
+    assert (run / "metrics.json").exists()
+
+
+def test_bad_usage_is_one_line_and_exit_code_2(capsys, tmp_path, run):
+    cases = [
+        (train, ["--model", "nonesuch"], "Configs that can be named with --model: baseline_cnn"),
+        (train, [], "--model or --config is needed"),
+        (train, [*SMALL, "--set", "training.epoch=3"], "unknown key training.epoch"),
+        (train, [*SMALL, "--set", "model.depth=3", "--run", str(tmp_path / "a")], "model.depth"),
+        (train, [*SMALL, "--data", "mine", "--run", str(tmp_path / "b")], "a corpus must be one"),
+        (train, [*SMALL, "--resume", "--run", str(tmp_path / "c")], "--resume needs a stopped run"),
+        (predict, ["--run", "nonesuch", "a.wav"], "no run in saved_models/nonesuch"),
+        (export, ["--run", str(tmp_path)], "no run in"),
+    ]
+    for command, argv, message in cases:
+        assert command.main(argv) == 2, argv
+        assert message in one_line(capsys)
+
+
+def test_damaged_runs_are_refused(run, tmp_path, capsys):
+    for name, message in (
+        ("model.weights.h5", "expected the weights of cnn"),
+        ("metrics.json", "a run holds calibration.json and metrics.json"),
+    ):
+        copy = tmp_path / name
+        shutil.copytree(run, copy)
+        (copy / name).write_bytes(b"damaged")
+        assert predict.main(["--run", str(copy), "a.wav"]) == 2
+        assert message in one_line(capsys)
+
+
+def test_a_stopped_run_is_resumed(tmp_path, monkeypatch, capsys, run):
+    from tfpipeline.training.selection import Selection
+
+    target = tmp_path / "stopped"
+    save = Selection.save
+
+    def stop_after_one(self):
+        save(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Selection, "save", stop_after_one)
+        assert train.main([*SMALL, "--run", str(target)]) == 130
+    assert "--resume" in capsys.readouterr().err
+    assert not target.exists()
+    other = [*SMALL, "--set", "training.epochs=3", "--run", str(target), "--resume"]
+    assert train.main(other) == 2
+    assert "--resume goes on with the same config" in one_line(capsys)
+    assert train.main([*SMALL, "--run", str(target), "--resume"]) == 0
+    history, expected = (pd.read_csv(folder / "history.csv") for folder in (target, run))
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-4)
+    assert {path.name for path in target.iterdir()} == CONTENTS
+
+
+def test_the_run_says_how_to_read_its_figures(tmp_path, capsys):
+    assert train.main([*SMALL, "--run", str(tmp_path / "r"), "--set", "training.epochs=1"]) == 0
+    table = " ".join(capsys.readouterr().out.split())
+    assert "Neither figure says how the model does on other fakes" in table
+    assert "unseen" in table
+    assert load_detector(open_run(tmp_path / "r")).window == 64_000
