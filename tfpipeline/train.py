@@ -45,6 +45,7 @@ def _train(flags: argparse.Namespace) -> int:
 
     from tfpipeline.data.clips import check_parts, corpus_fingerprint
     from tfpipeline.data.corpora import load_corpus
+    from tfpipeline.data.pipeline import open_audio
     from tfpipeline.data.splits import hold_out_attacks
     from tfpipeline.evaluation.summary import print_summary
     from tfpipeline.training.fit import device_settings, fit_network
@@ -58,8 +59,9 @@ def _train(flags: argparse.Namespace) -> int:
     write_environment(partial, config, corpus_fingerprint(clips), settings)
     print(f"training {config.model.name} on {settings}, run {target}", file=sys.stderr)
 
-    detector, selection = fit_network(config, clips, partial)
-    metrics = _judge(config, target.name, clips, detector, selection, partial)
+    audio = open_audio(clips, config.data.cache)
+    detector, selection = fit_network(config, clips, audio, partial)
+    metrics = _judge(config, target.name, clips, audio, detector, selection, partial)
     (partial / "checkpoint.npz").unlink()
     finish_run(partial, target)
     print(json.dumps(metrics, indent=2)) if flags.json else print_summary(metrics)
@@ -67,12 +69,11 @@ def _train(flags: argparse.Namespace) -> int:
     return OK
 
 
-def _judge(config, run: str, clips, detector, selection, folder: Path) -> dict:
+def _judge(config, run: str, clips, audio, detector, selection, folder: Path) -> dict:
     """Scores every clip, and writes all that a run folder holds beside its config."""
     import pandas as pd
 
     from tfpipeline.data.clips import LABELS
-    from tfpipeline.data.pipeline import open_audio
     from tfpipeline.evaluation.calibration import fit_calibration
     from tfpipeline.evaluation.scores import score_table, write_scores
     from tfpipeline.evaluation.summary import summarise
@@ -80,7 +81,6 @@ def _judge(config, run: str, clips, detector, selection, folder: Path) -> dict:
     from tfpipeline.models.scoring import ClipScorer
     from tfpipeline.serving.signatures import export_saved_model
 
-    audio = open_audio(clips, config.data.cache)
     scores = ClipScorer(detector.model, detector.window).score_clips(audio)
     chosen = (clips["part"] == "validation").to_numpy()
     calibration = fit_calibration(clips["label"].map(LABELS)[chosen], scores[chosen])

@@ -32,6 +32,17 @@ def test_memory_and_files_give_the_same_waveforms(train):
             np.testing.assert_array_equal(audio.waveform(tf.constant(index, tf.int64)), expected)
 
 
+def test_a_subset_is_the_same_audio_under_its_own_numbers(train):
+    audio = open_audio(train)
+    chosen = (train["label"] == "bonafide").to_numpy()
+    part = audio.subset(chosen)
+    assert part.n_clips == chosen.sum()
+    for number, row in enumerate(np.flatnonzero(chosen)):
+        np.testing.assert_array_equal(
+            part.waveform(tf.constant(number)), audio.waveform(tf.constant(row, tf.int64))
+        )
+
+
 @pytest.mark.parametrize("cache", ["memory", "none"])
 def test_a_stream_that_starts_later_equals_the_rest_of_the_whole(train, cache):
     audio = open_audio(train, cache)

@@ -34,6 +34,15 @@ class Audio:
     waveform: Callable[[tf.Tensor], tf.Tensor]
     n_clips: int
 
+    def subset(self, rows: np.ndarray) -> Audio:
+        """The audio of some rows of the manifest, sharing what is decoded.
+
+        Args:
+            rows: int or bool array, as NumPy indexes with.
+        """
+        chosen = tf.constant(np.arange(self.n_clips)[rows])
+        return Audio(lambda index: self.waveform(tf.gather(chosen, index)), len(chosen))
+
 
 def open_audio(clips: pd.DataFrame, cache: str = "memory") -> Audio:
     """Makes the clips' audio available to the pipelines below.

@@ -48,7 +48,10 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         ValueError: a column is missing.
     """
     text = {c: str for c in SCORE_COLUMNS if c not in ("seconds", "score", "llr", "probability")}
-    table = pd.read_csv(path, keep_default_na=False, na_values={"seconds": [""]}, dtype=text)
+    table = pd.read_csv(
+        path, keep_default_na=False, na_values={"seconds": [""]}, dtype=text,
+        float_precision="round_trip",  # the fast parser is off by a last digit now and then
+    )  # fmt: skip
     missing = [column for column in SCORE_COLUMNS if column not in table]
     if missing:
         raise ValueError(

@@ -18,10 +18,10 @@ def build_cnn(
     n_mels: int,
     *,
     channels: tuple[int, ...] = (16, 32, 64, 96),
-    block_dropout: float = 0.1,
+    block_dropout: float = 0.0,
     head_units: int = 64,
-    head_dropout: float = 0.3,
-    weight_decay: float = 1e-4,
+    head_dropout: float = 0.2,
+    weight_decay: float = 0.0,
 ) -> keras.Model:
     """Builds the network from a log-mel spectrogram to a score.
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfpipeline.config import Config, TrainingConfig
 from tfpipeline.data.clips import LABELS
-from tfpipeline.data.pipeline import Audio, open_audio, steps_per_epoch, training_batches
+from tfpipeline.data.pipeline import Audio, steps_per_epoch, training_batches
 from tfpipeline.data.placement import default_device, map_on_device
 from tfpipeline.features.augment import augment_waveforms
 from tfpipeline.models.detector import Detector, build_detector, crop_samples
@@ -33,12 +33,15 @@ def device_settings(config: TrainingConfig) -> dict[str, str | bool]:
     return {"device": "GPU" if gpu else "CPU", "precision": precision, "jit": jit}
 
 
-def fit_network(config: Config, clips: pd.DataFrame, folder: Path) -> tuple[Detector, Selection]:
+def fit_network(
+    config: Config, clips: pd.DataFrame, audio: Audio, folder: Path
+) -> tuple[Detector, Selection]:
     """Trains the configured network and leaves it with the best epoch's weights.
 
     Args:
         config: of the run.
         clips: a manifest with `train` and `validation` parts.
+        audio: of the same clips.
         folder: of the run; takes the checkpoint, from which a stopped run goes on, and the
             TensorBoard log.
     Returns:
@@ -46,10 +49,11 @@ def fit_network(config: Config, clips: pd.DataFrame, folder: Path) -> tuple[Dete
     """
     training = config.training
     settings = device_settings(training)
-    train = clips[clips["part"] == "train"].reset_index(drop=True)
-    validation = clips[clips["part"] == "validation"].reset_index(drop=True)
-    train_audio = open_audio(train, config.data.cache)
-    validation_audio = open_audio(validation, config.data.cache)
+    in_train, in_validation = (
+        (clips["part"] == part).to_numpy() for part in ("train", "validation")
+    )
+    train = clips[in_train].reset_index(drop=True)
+    train_audio = audio.subset(in_train)
 
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(settings["precision"])
@@ -70,8 +74,8 @@ def fit_network(config: Config, clips: pd.DataFrame, folder: Path) -> tuple[Dete
     trained.optimizer.build(trained.trainable_variables)
     selection = Selection(
         ClipScorer(detector.model, detector.window, training.batch_size),
-        validation_audio,
-        validation["label"].map(LABELS).to_numpy(),
+        audio.subset(in_validation),
+        clips["label"].map(LABELS).to_numpy()[in_validation],
         training.patience,
         folder / "checkpoint.npz",
         steps * training.batch_size,

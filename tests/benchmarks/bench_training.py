@@ -1,0 +1,86 @@
+"""How much of the bare training step's speed a real epoch reaches; run by hand.
+
+    python tests/benchmarks/bench_training.py [MANIFEST] [--set a.b=value …]
+
+Prints clips/s of the same compiled step on (a) one batch held in memory, (b) the pipeline over
+decoded audio in memory, (c) the pipeline straight from files; interleaved rounds, medians, and the
+ratios (b)/(a) and (c)/(a). Without a manifest the demo corpus is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+
+from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.data.clips import read_manifest
+from tfpipeline.data.corpora import load_corpus
+from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.splits import hold_out_attacks
+from tfpipeline.models.detector import build_detector
+from tfpipeline.training.fit import device_settings, training_stream
+
+STEPS, ROUNDS = 20, 5
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("manifest", nargs="?")
+    parser.add_argument("--model", default="cnn")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    flags = parser.parse_args()
+    config = load_config(CONFIGS / f"{flags.model}.yaml", flags.overrides)
+    clips = read_manifest(flags.manifest) if flags.manifest else load_corpus("demo")
+    clips = hold_out_attacks(clips, config.data.unseen_attacks)
+    train = clips[clips["part"] == "train"].reset_index(drop=True)
+
+    detector = build_detector(config)
+    settings = device_settings(config.training)
+    detector.model.compile(
+        "adam", keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=settings["jit"]
+    )
+    streams = {
+        name: iter(training_stream(config, detector, open_audio(train, cache), train))
+        for name, cache in (("cached", "memory"), ("files", "none"))
+    }
+    held = next(streams["cached"])
+    batch = config.training.batch_size
+
+    def round_of(next_batch) -> float:
+        started = time.perf_counter()
+        for _ in range(STEPS):
+            x, y, weight = next_batch()
+            detector.model.train_on_batch(x, y, weight)
+        return STEPS * batch / (time.perf_counter() - started)
+
+    sources = {"held in memory": lambda: held}
+    sources |= {name: stream.__next__ for name, stream in streams.items()}
+    rates: dict[str, list[float]] = {name: [] for name in sources}
+    for number in range(ROUNDS + 1):
+        for name, source in sources.items():
+            rate = round_of(source)
+            if number:  # the first round compiles and fills the prefetch buffers
+                rates[name].append(rate)
+    bare = statistics.median(rates["held in memory"])
+    print(f"{config.name}, batch {batch}, {settings}, {len(train)} clips")
+    for name, measured in rates.items():
+        median = statistics.median(measured)
+        paired = statistics.median(
+            one / other for one, other in zip(measured, rates["held in memory"], strict=True)
+        )
+        print(
+            f"{name:15s} {median:7.1f} clips/s   {median / bare:.3f} of held in memory "
+            f"(median of paired rounds {paired:.3f})"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
