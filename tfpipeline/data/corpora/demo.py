@@ -44,7 +44,8 @@ SEED = 0
 RECIPE = {
     "version": 1, "seed": SEED, "speech": SPEECH.sha256, "vocoder": VOCODER.sha256,
     "excerpt_seconds": EXCERPT_SECONDS, "excerpts_each": EXCERPTS_EACH, "shares": SHARES,
-    "work_rate": WORK_RATE, "band_hz": [80, 7000], "rms_dbfs": [-32, -24], "dispersion_ms": 8, "noise_db": -50, "fade_ms": 25,
+    "work_rate": WORK_RATE, "band_hz": [80, 7000], "rms_dbfs": [-32, -24],
+    "dispersion_ms": 8, "noise_db": -50, "fade_ms": 25,
 }  # fmt: skip
 
 
