@@ -120,15 +120,17 @@ def _draw(clips, audio, detector, history, figures: Path) -> None:
     if shown.empty:
         return
     mel = detector.front_end.get_layer("log_mel")
+    hop = mel.hop_length / mel.sample_rate
+    # A second and a half out of the middle of a clip, wide enough for traces to be seen.
+    whole = not shown["seconds"].min() >= 2  # an unknown length is NaN
+    excerpt = slice(None) if whole else slice(round(0.5 / hop), round(2.0 / hop))
     spectrograms = {
         "original" if row.attack == "-" else row.attack: mel(
             audio.waveform(tf.constant(row.Index, tf.int64))[None]
-        )[0].numpy()
+        )[0, excerpt].numpy()
         for row in shown.itertuples()
     }
-    draw_spectrograms(
-        spectrograms, mel.hop_length / mel.sample_rate, figures / "spectrograms.png"
-    )
+    draw_spectrograms(spectrograms, hop, figures / "spectrograms.png")
 
 
 if __name__ == "__main__":
