@@ -77,6 +77,8 @@ class AugmentConfig:
     """Training-time augmentation, the same for both classes; everything off by default.
 
     Attributes:
+        speed: a crop is played faster or slower, pitch and all, by a factor drawn from
+            [1 - speed, 1 + speed].
         gain_db: gain drawn from [-gain_db, gain_db] for each window.
         noise_probability: share of windows that get noise added.
         snr_db: range of the signal-to-noise ratio of that noise.
@@ -85,6 +87,7 @@ class AugmentConfig:
         frequency_masks, frequency_mask_bins: the same along the mel axis.
     """
 
+    speed: float = 0.0
     gain_db: float = 0.0
     noise_probability: float = 0.0
     snr_db: tuple[float, float] = (10.0, 40.0)
@@ -159,7 +162,7 @@ class Config:
             _require(self, key, lambda value: value >= 1, "be at least 1")
         for key in ("data.window_seconds", "training.learning_rate"):
             _require(self, key, lambda value: value > 0, "be more than 0")
-        for key in ("augment.noise_probability", "training.label_smoothing"):
+        for key in ("augment.noise_probability", "augment.speed", "training.label_smoothing"):
             _require(self, key, lambda value: 0 <= value <= 1, "lie in 0 … 1")
         for key in (
             "seed", "training.warmup_epochs", "training.weight_decay", "augment.gain_db",

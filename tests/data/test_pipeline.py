@@ -69,6 +69,15 @@ def test_an_epoch_holds_every_clip_in_another_order_each_time(train):
     np.testing.assert_array_equal(labels, expected)
 
 
+def test_speed_changes_the_pitch_and_not_the_length(train):
+    tone = tf.constant(np.sin(2 * np.pi * 1000 * np.arange(48_000) / 16_000).astype(np.float32))
+    audio = Audio(lambda index: tone, 1)
+    drawn = take(training_batches(audio, train[:1], WINDOW, 1, seed=0, speed=0.1), 12)
+    peaks = [np.argmax(np.abs(np.fft.rfft(waveform[0]))) for _, waveform, _ in drawn]
+    assert all(900 <= peak <= 1100 for peak in peaks)
+    assert len(set(peaks)) > 8
+
+
 def test_crops_move_and_depend_on_the_seed(train):
     audio = open_audio(train[:1], "memory")
     for seed in (0, 1):

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+import scipy.signal
 import soxr
 import tensorflow as tf
 from scipy.signal import firwin
 
 from tfpipeline.data.audio import SAMPLE_RATE, SOURCE_RATES
-from tfpipeline.data.resample import resample
+from tfpipeline.data.resample import resample, stretch
 
 
 def error_db(received, expected, band_hz):
@@ -55,3 +56,16 @@ def test_a_constant_stays_what_it_is():
 
 def test_the_same_rate_is_the_identity(speech):
     np.testing.assert_array_equal(resample(tf.constant(speech[0]), 16_000, 16_000), speech[0])
+
+
+@pytest.mark.parametrize("samples", [29_001, 31_999, 32_000, 32_001, 35_000])
+def test_stretching_equals_scipy(samples, speech):
+    crop = speech[0, 8000:40_000]
+    expected = scipy.signal.resample(crop.astype(np.float64), samples)
+    np.testing.assert_allclose(stretch(tf.constant(crop), samples), expected, atol=1e-4)
+
+
+def test_stretching_moves_a_tone():
+    tone = np.sin(2 * np.pi * 1000 * np.arange(17_600) / 16_000).astype(np.float32)
+    faster = stretch(tf.constant(tone), 16_000).numpy()
+    assert np.argmax(np.abs(np.fft.rfft(faster))) == 1100

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfpipeline.data.audio import decode, read_clip
 from tfpipeline.data.clips import LABELS
+from tfpipeline.data.resample import stretch
 from tfpipeline.data.windows import cut_windows, repeat_to
 
 PARALLEL = tf.data.AUTOTUNE
@@ -69,7 +70,13 @@ def open_audio(clips: pd.DataFrame, cache: str = "memory") -> Audio:
 
 
 def training_batches(
-    audio: Audio, clips: pd.DataFrame, window: int, batch_size: int, seed: int, start_step: int = 0
+    audio: Audio,
+    clips: pd.DataFrame,
+    window: int,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    speed: float = 0.0,
 ) -> tf.data.Dataset:
     """An endless, seeded stream of batches of random windows.
 
@@ -83,6 +90,7 @@ def training_batches(
         batch_size: windows in a batch; all batches are full.
         seed: of order and crops.
         start_step: the batch that the stream starts with.
+        speed: each window is played at a speed drawn from [1 - speed, 1 + speed].
     Returns:
         Dataset of (step int64 (), waveform float32 (batch, window), label float32 (batch,)).
     """
@@ -94,11 +102,17 @@ def training_batches(
         epoch, place = position // epoch_size, position % epoch_size
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
         index = tf.random.experimental.index_shuffle(place % n_clips, key, n_clips - 1)
-        waveform = repeat_to(audio.waveform(index), window)
-        crop_seed = tf.stack([tf.constant(seed, tf.int64), position])
-        latest = tf.shape(waveform)[0] - window
-        begin = tf.random.stateless_uniform([], crop_seed, 0, latest + 1, tf.int32)
-        return tf.ensure_shape(waveform[begin : begin + window], [window]), labels[index]
+        draws = tf.random.stateless_uniform([2], tf.stack([tf.constant(seed, tf.int64), position]))
+        taken = window
+        if speed:
+            factor = 1 + speed * (2 * draws[0] - 1)
+            taken = tf.cast(tf.round(factor * window), tf.int32)
+        waveform = repeat_to(audio.waveform(index), taken)
+        latest = tf.cast(tf.shape(waveform)[0] - taken, tf.float32)
+        begin = tf.cast(tf.floor(draws[1] * (latest + 1)), tf.int32)
+        crop = waveform[begin : begin + taken]
+        crop = stretch(crop, window) if speed else crop
+        return tf.ensure_shape(crop, [window]), labels[index]
 
     windows = (
         tf.data.Dataset.range(start_step * batch_size, END_OF_STREAM)

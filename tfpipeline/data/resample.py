@@ -43,6 +43,26 @@ def resample(waveform: tf.Tensor, source_rate: int, target_rate: int) -> tf.Tens
     return tf.reshape(phases, [-1])[:length]  # (blocks * up,) cut to length
 
 
+def stretch(waveform: tf.Tensor, samples: int) -> tf.Tensor:
+    """Plays a waveform faster or slower, pitch and all, so that it has so many samples.
+
+    By the Fourier transform: the band is kept up to the lower of the two rates, and the ends are
+    taken to meet. For small changes of crops in training; `resample` is for true conversion.
+
+    Args:
+        waveform: float32 (n,).
+        samples: length of the result.
+    Returns:
+        float32 (samples,).
+    """
+    given = tf.shape(waveform)[0]
+    spectrum = tf.signal.rfft(waveform)
+    bins = samples // 2 + 1
+    spectrum = tf.pad(spectrum, [[0, tf.maximum(0, bins - tf.shape(spectrum)[0])]])[:bins]
+    scale = tf.cast(samples, tf.float32) / tf.cast(given, tf.float32)
+    return tf.signal.irfft(spectrum, [samples]) * scale
+
+
 @functools.lru_cache(maxsize=32)
 def polyphase_kernel(up: int, down: int) -> np.ndarray:
     """The filter's taps for each output phase.

@@ -15,7 +15,7 @@ def window_count(samples: tf.Tensor, window: int) -> tf.Tensor:
     return tf.maximum(1, -(-samples // window))
 
 
-def repeat_to(waveform: tf.Tensor, window: int) -> tf.Tensor:
+def repeat_to(waveform: tf.Tensor, window: int | tf.Tensor) -> tf.Tensor:
     """Repeats waveforms (..., samples) until they have at least `window` samples.
 
     One that is long enough is returned as it is; a shorter one comes out exactly `window` long.

@@ -111,7 +111,13 @@ def training_stream(
         return waveform, label[:, None], weight
 
     batches = training_batches(
-        audio, clips, crop_samples(config), config.training.batch_size, config.seed, start_step
+        audio,
+        clips,
+        crop_samples(config),
+        config.training.batch_size,
+        config.seed,
+        start_step,
+        config.augment.speed,
     ).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if config.mel.place == "pipeline":
         return map_on_device(
