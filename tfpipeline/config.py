@@ -33,14 +33,15 @@ class DataConfig:
         window_seconds: length of the windows that a clip is scored over.
         crop_seconds: length of the random crops that a model is trained on; null: the window's.
             Shorter crops are cheaper and more varied, for networks that take any length.
-        cache: `memory` decodes each clip once; `none` decodes it from its file in every epoch.
+        cache: where decoded audio is kept: `memory`, `disk` (in the user's cache, for later runs
+            too), `none` (decoded from its file each time), or `auto`: memory while it is small.
     """
 
     corpus: str = "demo"
     unseen_attacks: tuple[str, ...] = ("hifigan",)
     window_seconds: float = 4.0
     crop_seconds: float | None = None
-    cache: Literal["memory", "none"] = "memory"
+    cache: Literal["auto", "memory", "disk", "none"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class MelConfig:
     Attributes:
         place: `model` puts the mel stage into the model as its first layer; `pipeline` makes it
             the input pipeline's last stage, on the accelerator. The values are the same.
+        device: where that last stage runs, such as `/GPU:1`; null: the first GPU, else the CPU.
     """
 
     n_fft: int = 512
@@ -70,6 +72,7 @@ class MelConfig:
     precision: Literal["float32", "float64"] = "float32"
     normalise: Literal["none", "example", "bin"] = "none"
     place: Literal["model", "pipeline"] = "model"
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ class TrainingConfig:
         patience: epochs without a better validation AUC before training stops; the best epoch's
             weights are kept.
         precision, jit: `auto` takes the fastest setting measured for the device found.
+        devices: where the training step runs: nothing leaves it to TensorFlow, one device takes it
+            there, several train in step, each on its share of every batch.
         tensorboard: write event files into the run folder.
     """
 
@@ -137,6 +142,7 @@ class TrainingConfig:
     patience: int = 12
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     jit: Literal["auto", "on", "off"] = "auto"
+    devices: tuple[str, ...] = ()
     tensorboard: bool = True
 
 

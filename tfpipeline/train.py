@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tfpipeline.flags import (
+    INTERRUPTED,
     OK,
     add_config_flags,
     add_run_flag,
@@ -20,7 +21,7 @@ from tfpipeline.flags import (
     quiet_tensorflow,
     run_command,
     run_folder,
-)  # fmt: skip
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,7 +41,7 @@ def _train(flags: argparse.Namespace) -> int:
 
     config = config_from_flags(flags)
     target = run_folder(flags.run or config.name)
-    check_target(target, flags.overwrite)
+    check_target(target, flags.overwrite, flags.resume)
     quiet_tensorflow()
 
     from tfpipeline.data.clips import check_parts, corpus_fingerprint
@@ -48,36 +49,50 @@ def _train(flags: argparse.Namespace) -> int:
     from tfpipeline.data.pipeline import open_audio
     from tfpipeline.data.splits import hold_out_attacks
     from tfpipeline.evaluation.summary import print_summary
+    from tfpipeline.files.atomic import write_table
     from tfpipeline.training.fit import device_settings, fit_network
-    from tfpipeline.training.run_folder import finish_run, start_run, write_environment
+    from tfpipeline.training.run_folder import (
+        CHECKPOINT,
+        finish_run,
+        start_run,
+        write_environment,
+    )
 
     clips = load_corpus(config.data.corpus)
     clips = hold_out_attacks(clips, config.data.unseen_attacks)
     check_parts(clips, config.data.corpus)
+    clips, audio, skipped = open_audio(clips, config.data.cache)
+    if len(skipped):
+        print(f"{len(skipped)} clips are skipped, see skipped.csv", file=sys.stderr)
+        check_parts(clips, f"{config.data.corpus} without its unusable clips")
     partial = start_run(target, config, flags.resume)
     settings = device_settings(config.training)
     write_environment(partial, config, corpus_fingerprint(clips), settings)
     print(f"training {config.model.name} on {settings}, run {target}", file=sys.stderr)
 
-    audio = open_audio(clips, config.data.cache)
     detector, selection = fit_network(config, clips, audio, partial)
+    if selection.interrupted:
+        print("stopped; the run is completed with its best epoch so far", file=sys.stderr)
     metrics = _judge(config, target.name, clips, audio, detector, selection, partial)
-    (partial / "checkpoint.npz").unlink()
+    write_table(partial / "skipped.csv", skipped)
+    if not selection.interrupted:
+        (partial / CHECKPOINT).unlink()
     finish_run(partial, target)
     print(json.dumps(metrics, indent=2)) if flags.json else print_summary(metrics)
     print(f"run: {target}   served graph: {target / 'serving' / '1'}", file=sys.stderr)
+    if selection.interrupted:
+        print("Go on with the same command and --resume.", file=sys.stderr)
+        return INTERRUPTED
     return OK
 
 
 def _judge(config, run: str, clips, audio, detector, selection, folder: Path) -> dict:
     """Scores every clip, and writes all that a run folder holds beside its config."""
-    import pandas as pd
-
     from tfpipeline.data.clips import LABELS
     from tfpipeline.evaluation.calibration import fit_calibration
     from tfpipeline.evaluation.scores import score_table, write_scores
     from tfpipeline.evaluation.summary import summarise
-    from tfpipeline.files.atomic import atomic_file, write_json
+    from tfpipeline.files.atomic import write_json, write_table
     from tfpipeline.models.scoring import ClipScorer
     from tfpipeline.serving.signatures import export_saved_model
 
@@ -94,12 +109,7 @@ def _judge(config, run: str, clips, audio, detector, selection, folder: Path) ->
     write_json(folder / "calibration.json", asdict(calibration))
     write_scores(folder / "scores.csv", table)
     write_json(folder / "metrics.json", metrics)
-    for name, content in (
-        ("history.csv", history),
-        ("skipped.csv", pd.DataFrame(columns=["path", "reason"])),
-    ):
-        with atomic_file(folder / name) as partial:
-            content.to_csv(partial, index=False)
+    write_table(folder / "history.csv", history)
     _draw(clips, audio, detector, history, folder / "figures")
     export_saved_model(detector.model, detector.window, calibration, folder / "serving")
     return metrics

@@ -1,21 +1,23 @@
 """Recordings become waveforms: 16 kHz mono float32 in [-1, 1].
 
-`decode` works inside the graph, on WAV and FLAC, told apart by their first bytes and not by their
-names. `read_clip` is its twin for one file and a person: each failure is one line that names the
-file and the mend.
+`decode` works in a tf.data map, inside the graph for the usual formats and through libsndfile or
+ffmpeg for the rest. `read_clip` is its twin for one file and a person: each failure is one line
+that names the file and the mend.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from tfpipeline.data.foreign import decode_foreign
+from tfpipeline.data.formats import FOREIGN, decode_contents, sniff
 from tfpipeline.data.resample import resample
-from tfpipeline.data.wav import decode_wav
 
 SAMPLE_RATE = 16_000
 SOURCE_RATES = (
@@ -27,31 +29,38 @@ SILENCE_DBFS = -80.0
 
 
 def decode(path: tf.Tensor) -> tf.Tensor:
-    """Reads, decodes, mixes down and resamples one file, inside the graph.
+    """Reads, decodes, mixes down and resamples one file, inside the graph where it can.
+
+    The first bytes tell the format, never the name. WAV (PCM of 8 to 32 bits, float), FLAC (16 and
+    24 bits), MP3 and Ogg Vorbis at one of `SOURCE_RATES` stay in the graph; all else, such as Opus,
+    m4a, A-law, or a rate of 37,800 Hz, goes through `decode_foreign` in Python.
+
+    A truncated WAV, FLAC, AIFF or m4a file fails, and so does MP3 whose first frame tells its
+    length. Of other streams (MP3, Ogg, ADTS AAC) what there is comes out.
 
     Args:
-        path: string (), a WAV or FLAC file of one of `SOURCE_RATES`.
+        path: string (), an audio file.
     Returns:
         float32 (samples,) at `SAMPLE_RATE`; channels are averaged.
     Raises:
         tf.errors.OpError: the file cannot be read or decoded.
     """
     contents = tf.io.read_file(path)
-    is_flac = tf.equal(tf.strings.substr(contents, 0, 4), "fLaC")
-    waveform, rate = tf.cond(
-        is_flac, lambda: _decode_flac(contents), lambda: decode_wav(contents, strict=True)
-    )
-    mono = tf.reduce_mean(waveform, axis=1)  # (samples,)
+    kind, rate = sniff(contents)
     known = tf.equal(rate, SOURCE_RATES)
-    supported = tf.debugging.Assert(
-        tf.reduce_any(known), ["its sample rate is none of the usual ones, 8 to 192 kHz:", rate]
-    )
-    with tf.control_dependencies([supported]):
-        branch = tf.argmax(known, output_type=tf.int32)
-    resampled = tf.switch_case(
-        branch, [lambda rate=rate: resample(mono, rate, SAMPLE_RATE) for rate in SOURCE_RATES]
-    )
-    return tf.ensure_shape(resampled, [None])
+
+    def in_graph() -> tf.Tensor:
+        mono = tf.reduce_mean(decode_contents(contents, kind), axis=1)  # (samples,)
+        return tf.switch_case(
+            tf.argmax(known, output_type=tf.int32),
+            [lambda rate=rate: resample(mono, rate, SAMPLE_RATE) for rate in SOURCE_RATES],
+        )
+
+    def in_python() -> tf.Tensor:
+        return tf.numpy_function(_decode_foreign, [path], tf.float32)
+
+    waveform = tf.cond(tf.not_equal(kind, FOREIGN) & tf.reduce_any(known), in_graph, in_python)
+    return tf.ensure_shape(waveform, [None])
 
 
 def read_clip(path: str | Path) -> np.ndarray:
@@ -71,9 +80,9 @@ def read_clip(path: str | Path) -> np.ndarray:
     if not file.stat().st_size:
         raise ValueError(f"{path}: the file is empty, 0 bytes. Copy or record it again.")
     try:
-        waveform = _compiled_decode()(tf.constant(str(path))).numpy()
+        waveform = _compiled_decode()(tf.constant(os.fsencode(path))).numpy()
     except tf.errors.OpError as error:
-        raise ValueError(f"{path}: cannot be decoded as WAV or FLAC: {_reason(error)}") from None
+        raise ValueError(f"{path}: cannot be decoded: {_reason(error)}") from None
     check_waveform(waveform, path)
     return waveform
 
@@ -99,33 +108,8 @@ def check_waveform(waveform: np.ndarray, path: str | Path) -> None:
         )
 
 
-def _decode_flac(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes FLAC of 16 or 24 bits by tensorflow-io's op, which wants to be told which."""
-    import tensorflow_io as tfio  # takes a second to load, and WAV does without it
-
-    header = tf.cast(tf.io.decode_raw(tf.strings.substr(contents, 0, 42), tf.uint8), tf.int64)
-    whole = tf.debugging.Assert(tf.size(header) >= 42, ["it is truncated within its header"])
-    with tf.control_dependencies([whole]):
-        # STREAMINFO from byte 8 on; from byte 18: 20 bits rate, 3 channels - 1, 5 bits - 1, 36 n
-        rate = header[18] * 2**12 + header[19] * 2**4 + header[20] // 2**4
-        bits = header[20] % 2 * 2**4 + header[21] // 2**4 + 1
-        powers = tf.constant([2**32, 2**24, 2**16, 2**8, 1], tf.int64)
-        promised = tf.reduce_sum((header[21:26] % [16, 256, 256, 256, 256]) * powers)
-    usual = tf.debugging.Assert(
-        tf.reduce_any(tf.equal(bits, [16, 24])), ["its samples must have 16 or 24 bits, not", bits]
-    )
-    with tf.control_dependencies([usual]):
-        waveform = tf.cond(
-            tf.equal(bits, 16),
-            lambda: tf.cast(tfio.audio.decode_flac(contents, dtype=tf.int16), tf.float32) / 2**15,
-            lambda: tf.cast(tfio.audio.decode_flac(contents, dtype=tf.int32), tf.float32) / 2**31,
-        )
-    decoded = tf.shape(waveform, tf.int64)[0]
-    complete = tf.debugging.Assert(
-        decoded >= promised, ["it is truncated:", decoded, "of", promised, "samples"]
-    )
-    with tf.control_dependencies([complete]):
-        return tf.identity(waveform), tf.cast(rate, tf.int32)
+def _decode_foreign(path: bytes) -> np.ndarray:
+    return decode_foreign(path, SAMPLE_RATE)
 
 
 @functools.cache
@@ -137,5 +121,14 @@ def _reason(error: tf.errors.OpError) -> str:
     """What an error inside the graph says, without the graph."""
     said = re.search(r"assertion failed: (.*)", error.message)
     if said:
-        return said[1].replace("[", "").replace("]", "").split("\n")[0].strip() + "."
-    return error.message.split("\n")[0].split(" for '")[0].strip()[:200] + "."
+        return said[1].replace("[", "").replace("]", "").strip() + "."
+    said = re.search(r"^(?:\{\{.*\}\} )?\w+Error: (.*)", error.message, re.MULTILINE)
+    if said:
+        return said[1].strip().rstrip(".") + "."
+    plain = re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*", "", error.message)
+    lines = [line.strip() for line in plain.splitlines()]
+    skip = ("", "Graph execution error:")
+    first = next((line for line in lines if line not in skip and "Detected at" not in line), "")
+    if isinstance(error, (tf.errors.NotFoundError, tf.errors.PermissionDeniedError)):
+        return first[:200] + "."
+    return f"it is truncated or damaged ({first[:200]})."

@@ -14,12 +14,15 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfpipeline.data.audio import decode, read_clip
+from tfpipeline.data.audio import SAMPLE_RATE, decode
 from tfpipeline.data.clips import LABELS
+from tfpipeline.data.decoded import DecodedFiles
 from tfpipeline.data.resample import stretch
+from tfpipeline.data.screening import drop_skipped, screen_clips
 from tfpipeline.data.windows import cut_windows, repeat_to
 
 PARALLEL = tf.data.AUTOTUNE
+MEMORY_SAMPLES = 4 * 3600 * SAMPLE_RATE  # 4 hours: 0.9 GB
 END_OF_STREAM = np.iinfo(np.int64).max
 
 
@@ -45,28 +48,75 @@ class Audio:
         return Audio(lambda index: self.waveform(tf.gather(chosen, index)), len(chosen))
 
 
-def open_audio(clips: pd.DataFrame, cache: str = "memory") -> Audio:
-    """Makes the clips' audio available to the pipelines below.
+def open_audio(
+    clips: pd.DataFrame, cache: str = "auto"
+) -> tuple[pd.DataFrame, Audio, pd.DataFrame]:
+    """Decodes and checks the clips, and makes those that can be used available to the pipelines.
 
     Args:
-        clips: a manifest; the index of a clip is its row.
-        cache: `memory` decodes all clips now, in parallel, with a progress bar; `none` decodes a
-            clip from its file each time it is asked for.
+        clips: a manifest.
+        cache: where decoded audio is kept: `memory`; `disk`, in the user's cache, where later runs
+            find it; `none`, so that a clip is decoded from its file each time it is asked for;
+            `auto` is `memory` up to `MEMORY_SAMPLES` and `disk` beyond.
+    Returns:
+        The clips that can be used, their audio (the index of a clip is its row), and a table
+        `path, reason` of the clips that cannot.
     Raises:
-        ValueError, FileNotFoundError: clips that cannot be used, by name.
+        ValueError: too many clips cannot be used.
     """
-    paths = tf.constant(clips["path"].to_numpy(dtype=str))
     if cache == "none":
-        return Audio(lambda index: decode(tf.gather(paths, index)), len(clips))
-    waveforms = _decode_all(clips)
-    lengths = np.array([len(waveform) for waveform in waveforms], np.int64)
-    ends = tf.constant(np.cumsum(lengths))
-    starts = tf.constant(np.cumsum(lengths) - lengths)
-    # An eager tensor captured by a tf.data function is passed by reference, never copied into it.
-    samples = tf.constant(np.concatenate(waveforms))
-    return Audio(
-        lambda index: samples[tf.gather(starts, index) : tf.gather(ends, index)], len(clips)
+        reasons = screen_clips(clips["path"], lambda index, waveform: None)
+        kept, skipped = drop_skipped(clips, reasons)
+        paths = tf.constant(kept["path"].to_numpy(dtype=str))
+        return kept, Audio(lambda index: decode(tf.gather(paths, index)), len(kept)), skipped
+    if cache == "disk":
+        return _open_on_disk(clips)
+    try:
+        return _open_in_memory(clips, MEMORY_SAMPLES if cache == "auto" else None)
+    except _TooLongError:
+        return _open_on_disk(clips)
+
+
+class _TooLongError(Exception):
+    """The decoded audio does not fit into the memory that it may take."""
+
+
+def _open_in_memory(clips: pd.DataFrame, most_samples: int | None) -> tuple:
+    """`open_audio` with one flat array of all samples."""
+    waveforms: dict[int, np.ndarray] = {}
+    total = 0
+
+    def keep(index: int, waveform: np.ndarray) -> None:
+        nonlocal total
+        waveforms[index] = waveform
+        total += len(waveform)
+        if most_samples and total > most_samples:
+            raise _TooLongError
+
+    kept, skipped = drop_skipped(clips, screen_clips(clips["path"], keep))
+    lengths = np.array([len(waveforms[index]) for index in sorted(waveforms)], np.int64)
+    ends = np.cumsum(lengths)
+    samples = np.empty(total, np.float32)
+    for begin, index in zip(ends - lengths, sorted(waveforms), strict=True):
+        waveform = waveforms.pop(index)
+        samples[begin : begin + len(waveform)] = waveform
+    # Eager tensors captured by a tf.data function are passed by reference, never copied into it.
+    begins, ends, samples = tf.constant(ends - lengths), tf.constant(ends), tf.constant(samples)
+    audio = Audio(
+        lambda index: samples[tf.gather(begins, index) : tf.gather(ends, index)], len(kept)
     )
+    return kept, audio, skipped
+
+
+def _open_on_disk(clips: pd.DataFrame) -> tuple:
+    """`open_audio` with one decoded file a clip; what is there already is not decoded again."""
+    decoded = DecodedFiles(clips["path"])
+    missing = decoded.missing()
+    found = screen_clips(
+        clips["path"].iloc[missing], lambda place, waveform: decoded.write(missing[place], waveform)
+    )
+    kept, skipped = drop_skipped(clips, {int(missing[place]): why for place, why in found.items()})
+    return kept, Audio(DecodedFiles(kept["path"]).waveform, len(kept)), skipped
 
 
 def training_batches(
@@ -146,35 +196,3 @@ def scoring_batches(audio: Audio, window: int, batch_size: int) -> tf.data.Datas
         .batch(batch_size)
         .prefetch(PARALLEL)
     )
-
-
-def _decode_all(clips: pd.DataFrame) -> list[np.ndarray]:
-    """Decodes every clip in parallel; on a failure, all clips that fail are named."""
-    from tqdm import tqdm
-
-    dataset = tf.data.Dataset.from_tensor_slices(clips["path"].to_numpy(dtype=str))
-    dataset = dataset.map(decode, num_parallel_calls=PARALLEL, deterministic=True)
-    bar = tqdm(total=len(clips), desc="decoding", unit="clip", ascii=" #", delay=2)
-    waveforms = []
-    try:
-        for waveform in dataset.prefetch(PARALLEL).as_numpy_iterator():
-            waveforms.append(waveform)
-            bar.update()
-    except tf.errors.OpError:
-        raise ValueError(_name_bad_clips(clips)) from None
-    finally:
-        bar.close()
-    return waveforms
-
-
-def _name_bad_clips(clips: pd.DataFrame) -> str:
-    """One line on the clips that cannot be read: how many, and what ails the first."""
-    reasons = []
-    for path in clips["path"]:
-        try:
-            read_clip(path)
-        except (OSError, ValueError) as error:
-            reasons.append(str(error))
-    if not reasons:
-        return "clips failed to decode, but read one by one they do not. Do the files change?"
-    return f"{len(reasons)} of {len(clips)} clips cannot be used. The first: {reasons[0]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -10,6 +10,30 @@ import tensorflow as tf
 def default_device() -> str:
     """The first GPU if TensorFlow sees one, else the CPU."""
     return "/GPU:0" if tf.config.list_logical_devices("GPU") else "/CPU:0"
+
+
+def distribution(devices: Sequence[str]) -> tf.distribute.Strategy:
+    """How a training step is spread over devices.
+
+    None is TensorFlow's own choice; one device takes everything; on several,
+    `tf.distribute.MirroredStrategy` keeps a copy of the model on each, which sees its share of
+    every batch, and adds up the gradients.
+
+    Raises:
+        ValueError: a device that TensorFlow does not see; the message names those it does.
+    """
+    known = [device.name.replace("/device:", "/") for device in tf.config.list_logical_devices()]
+    for device in devices:
+        if device not in known:
+            raise ValueError(
+                f"a device must be one of {', '.join(known)}. Received: {device!r}. "
+                "Is the GPU build of TensorFlow installed?"
+            )
+    if not devices:
+        return tf.distribute.get_strategy()
+    if len(devices) == 1:
+        return tf.distribute.OneDeviceStrategy(devices[0])
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def map_on_device(

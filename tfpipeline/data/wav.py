@@ -27,33 +27,16 @@ def decode_wav(contents: tf.Tensor, strict: bool = False) -> tuple[tf.Tensor, tf
     Reference:
         Microsoft and IBM (1991), "Multimedia programming interface and data specifications 1.0".
     """
-    octets = tf.io.decode_raw(contents, tf.uint8)
-    n_bytes = tf.shape(octets, tf.int64)[0]
+    n_bytes = tf.cast(tf.strings.length(contents, unit="BYTE"), tf.int64)
     head = tf.strings.substr(tf.strings.join([contents, b"\0" * 12]), 0, 12)
     riff = _require(
         tf.strings.regex_full_match(head, r"RIFF\C{4}WAVE"), "it is not a RIFF WAVE file"
     )
     with tf.control_dependencies([riff]):
-        format_at, format_size, data_at, data_size = _find_chunks(contents, octets, n_bytes)
-    whole = _require(
-        tf.logical_and(format_size >= 16, data_at > 0), "it has no whole fmt and data chunk"
-    )
-    with tf.control_dependencies([whole]):
-        tag = _number(octets, format_at, 2)
-        channels = _number(octets, format_at + 2, 2)
-        rate = _number(octets, format_at + 4, 4)
-        bits = _number(octets, format_at + 14, 2)
-    extensible = tf.logical_and(tf.equal(tag, EXTENSIBLE), format_size >= 26)
-    tag = tf.where(extensible, _number(octets, format_at + 24, 2), tag)
-    kind = tf.argmax(
-        tf.stack([
-            tf.logical_and(tf.equal(tag, known), tf.equal(bits, width))
-            for known, width in ((0, 0), (PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32),
-                                 (FLOAT, 64))
-        ])
-    )  # fmt: skip
+        whole, kind, channels, rate, bits, data_at, data_size = _read_header(contents)
     there = n_bytes - data_at
     checks = [
+        _require(whole, "it has no whole fmt and data chunk"),
         _require(kind > 0, "its samples must be PCM of 8, 16, 24 or 32 bits, or float"),
         _require(tf.logical_and(channels > 0, rate > 0), "its header says 0 channels or 0 Hz"),
     ]
@@ -75,6 +58,41 @@ def decode_wav(contents: tf.Tensor, strict: bool = False) -> tuple[tf.Tensor, tf
         )
     waveform = tf.reshape(samples, tf.stack([-1, tf.maximum(channels, 1)]))  # (samples, channels)
     return waveform, tf.cast(rate, tf.int32)
+
+
+def read_wav_format(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Tells whether `decode_wav` knows a RIFF WAVE file's kind of samples.
+
+    Args:
+        contents: string (), the file's bytes, "RIFF" and so on.
+    Returns:
+        bool (), false too if its header is not whole, and int32 (), its rate in Hz.
+    """
+    whole, kind, channels, rate, _, _, _ = _read_header(contents)
+    usable = whole & (kind > 0) & (channels > 0) & (rate > 0) & (rate < 2**31)
+    return usable, tf.cast(rate, tf.int32)
+
+
+def _read_header(contents: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Whole (bool), kind (0 unknown), channels, rate, bits, place and size of the samples."""
+    octets = tf.io.decode_raw(contents, tf.uint8)
+    n_bytes = tf.shape(octets, tf.int64)[0]
+    format_at, format_size, data_at, data_size = _find_chunks(contents, octets, n_bytes)
+    whole = tf.logical_and(format_size >= 16, data_at > 0)
+    tag = _number(octets, format_at, 2)
+    channels = _number(octets, format_at + 2, 2)
+    rate = _number(octets, format_at + 4, 4)
+    bits = _number(octets, format_at + 14, 2)
+    extensible = tf.logical_and(tf.equal(tag, EXTENSIBLE), format_size >= 26)
+    tag = tf.where(extensible, _number(octets, format_at + 24, 2), tag)
+    kind = tf.argmax(
+        tf.stack([
+            tf.logical_and(tf.equal(tag, known), tf.equal(bits, width))
+            for known, width in ((0, 0), (PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32),
+                                 (FLOAT, 64))
+        ])
+    )  # fmt: skip
+    return whole, kind, channels, rate, bits, data_at, data_size
 
 
 def _find_chunks(contents: tf.Tensor, octets: tf.Tensor, n_bytes: tf.Tensor) -> tuple:

@@ -55,7 +55,8 @@ def build_detector(config: Config) -> Detector:
     window = window_samples(config)
     settings = dataclasses.asdict(config.mel)
     normalise = settings.pop("normalise")
-    settings.pop("place")
+    for key in ("place", "device"):
+        settings.pop(key)
     mel = LogMel(sample_rate=SAMPLE_RATE, name="log_mel", **settings)
     # Fixed kernels, computed in full precision: half precision would lose the quiet bands.
     normalisation = SpectrogramNormalisation(normalise, dtype="float32", name="normalisation")

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfpipeline.config import Config, TrainingConfig
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.pipeline import Audio, steps_per_epoch, training_batches
-from tfpipeline.data.placement import default_device, map_on_device
+from tfpipeline.data.placement import default_device, distribution, map_on_device
 from tfpipeline.features.augment import augment_waveforms
 from tfpipeline.models.detector import Detector, build_detector, crop_samples
 from tfpipeline.models.scoring import ClipScorer
@@ -45,7 +45,8 @@ def fit_network(
         folder: of the run; takes the checkpoint, from which a stopped run goes on, and the
             TensorBoard log.
     Returns:
-        The detector, float32 whatever the training precision, and the epochs' history.
+        The detector, float32 whatever the training precision, and the epochs' history. After
+        Ctrl-C the best epoch so far is returned, if there is one.
     """
     training = config.training
     settings = device_settings(training)
@@ -57,21 +58,21 @@ def fit_network(
 
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(settings["precision"])
+    steps = steps_per_epoch(len(train), training.batch_size)
     try:
-        detector = build_detector(config)
+        with distribution(training.devices).scope():
+            detector = build_detector(config)
+            trained = detector.body if config.mel.place == "pipeline" else detector.model
+            trained.compile(
+                optimizer=_optimiser(training, steps),
+                loss=keras.losses.BinaryCrossentropy(
+                    from_logits=True, label_smoothing=training.label_smoothing
+                ),
+                jit_compile=settings["jit"],
+            )
+            trained.optimizer.build(trained.trainable_variables)
     finally:
         keras.config.set_dtype_policy("float32")
-    steps = steps_per_epoch(len(train), training.batch_size)
-    placed = config.mel.place == "pipeline"
-    trained = detector.body if placed else detector.model
-    trained.compile(
-        optimizer=_optimiser(training, steps),
-        loss=keras.losses.BinaryCrossentropy(
-            from_logits=True, label_smoothing=training.label_smoothing
-        ),
-        jit_compile=settings["jit"],
-    )
-    trained.optimizer.build(trained.trainable_variables)
     selection = Selection(
         ClipScorer(detector.model, detector.window, training.batch_size),
         audio.subset(in_validation),
@@ -83,15 +84,20 @@ def fit_network(
     selection.set_model(trained)
     done = selection.restore()
     if done < training.epochs and not selection.exhausted:
-        trained.fit(
-            training_stream(config, detector, train_audio, train, start_step=done * steps),
-            initial_epoch=done,
-            epochs=training.epochs,
-            steps_per_epoch=steps,
-            callbacks=[selection, *_logs(training, folder)],
-            shuffle=False,
-            verbose=0,
-        )
+        try:
+            trained.fit(
+                training_stream(config, detector, train_audio, train, start_step=done * steps),
+                initial_epoch=done,
+                epochs=training.epochs,
+                steps_per_epoch=steps,
+                callbacks=[selection, *_logs(training, folder)],
+                shuffle=False,
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            if not selection.best:
+                raise
+            selection.interrupted = True
     trained.set_weights(selection.best_weights)
     return _in_float32(config, detector), selection
 
@@ -121,7 +127,9 @@ def training_stream(
     ).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if config.mel.place == "pipeline":
         return map_on_device(
-            batches, lambda x, y, w: (detector.front_end(x), y, w), default_device()
+            batches,
+            lambda x, y, w: (detector.front_end(x), y, w),
+            config.mel.device or default_device(),
         )
     return batches.prefetch(tf.data.AUTOTUNE)
 

@@ -17,13 +17,19 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def check_target(target: Path, overwrite: bool) -> None:
+CHECKPOINT = "checkpoint.npz"
+
+
+def check_target(target: Path, overwrite: bool, resume: bool) -> None:
     """Refuses to replace a complete run unless told to.
 
+    A run that Ctrl-C ended early is complete too, but keeps its checkpoint, and may be resumed.
+
     Raises:
-        ValueError: `target` exists and `overwrite` is off.
+        ValueError: `target` exists, and neither flag lets it be replaced.
     """
-    if target.exists() and not overwrite:
+    resumable = resume and (target / CHECKPOINT).exists()
+    if target.exists() and not overwrite and not resumable:
         raise ValueError(
             f"a run is not replaced unasked. Received: {target}, which exists. "
             "Name another with --run, or replace it with --overwrite."
@@ -43,6 +49,12 @@ def start_run(target: Path, config: Config, resume: bool) -> Path:
         ValueError: there is nothing to resume, or what there is has another config.
     """
     partial = target.parent / ".partial" / target.name
+    if resume and (target / CHECKPOINT).exists() and not partial.exists():
+        # Copied, not moved: until the longer run is complete, the shorter one stays usable.
+        copy = partial.with_name(f".{partial.name}.copy")
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(target, copy)
+        copy.rename(partial)
     if resume:
         if not (partial / "config.yaml").exists():
             raise ValueError(f"--resume needs a stopped run. Received: none in {partial}.")

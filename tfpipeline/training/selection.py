@@ -33,6 +33,11 @@ class Selection(keras.callbacks.Callback):
         patience: in epochs.
         checkpoint: path of the `.npz`.
         clips_per_epoch: for the speed that is shown.
+
+    Attributes:
+        interrupted: whether Ctrl-C ended training before its time.
+        history: one row an epoch.
+        best_weights: of the model after the best epoch.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Selection(keras.callbacks.Callback):
         self.scorer, self.audio, self.labels = scorer, audio, labels
         self.patience, self.checkpoint = patience, checkpoint
         self.clips_per_epoch = clips_per_epoch
+        self.interrupted = False
         self.history: list[dict] = []
         self.best_weights: list[np.ndarray] = []
 

@@ -1,0 +1,223 @@
+"""Files that the graph does not decode: libsndfile first, then the ffmpeg program.
+
+libsndfile reads Opus in Ogg, AIFF, CAF, RF64, W64, A-law and ADPCM, FLAC of any width and more;
+ffmpeg reads m4a, AAC and most else. Files come from strangers, so ffmpeg is started without a shell
+or a terminal, may open local files only, knows the containers of `CONTAINERS` only (no playlists,
+which name other files), and has a limit on time and on decoded seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import struct
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+MAX_SECONDS = 4 * 3600
+MAX_DECODE_WALL_SECONDS = 600
+MAX_FILE_BYTES = 4 * 2**30
+LOWEST_RATE, HIGHEST_RATE = 5, 768_000
+# Formats that ffmpeg knows by the name's ending alone, headerless ones, are left out too.
+CONTAINERS = (
+    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dts", "eac3", "flac", "flv",
+    "loas", "matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "ogg", "tak", "tta", "voc",
+    "w64", "wav", "wv",
+)  # fmt: skip
+BLOCK = 2**20  # samples of all channels
+UNKNOWN_FRAMES = 2**62
+# A stream of Ogg or MPEG frames is what there is of it; the others' headers say how much to expect.
+STREAMS = {"OGG", "MP3", "MPEG"}
+
+
+def decode_foreign(path: bytes | str, sample_rate: int) -> np.ndarray:
+    """Reads, decodes, mixes down and resamples one file of any kind.
+
+    Channels are averaged, as in the graph. A truncated file is refused where its header tells;
+    of a cut stream (Ogg, MP3, ADTS AAC, MPEG-TS, Matroska) what there is comes out.
+
+    Args:
+        path: of a regular file; only its contents matter, not its name.
+        sample_rate: of the result, in Hz.
+    Returns:
+        float32 (ceil(frames * sample_rate / the file's rate),).
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: why it cannot be decoded, in one line that begins "it …" and names no path.
+    """
+    name = os.path.abspath(os.fsdecode(path))
+    status = os.stat(name)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not a regular file")
+    if not status.st_size:
+        raise ValueError("it is empty, 0 bytes")
+    if status.st_size > MAX_FILE_BYTES:
+        raise ValueError(
+            f"it is larger than {MAX_FILE_BYTES / 1e6:.0f} MB. "
+            f"Received: {status.st_size / 1e6:.0f} MB. Cut it up"
+        )
+    waveform, complaint = _decode_by_sndfile(name, sample_rate)
+    if waveform is not None:
+        return waveform
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise ValueError(
+            f"it is no audio that libsndfile knows ({complaint}), and ffmpeg, which reads m4a, "
+            "AAC and most else, is not on the PATH. If it is such a file, install ffmpeg: "
+            "apt install ffmpeg, or brew install ffmpeg"
+        )
+    return _decode_by_ffmpeg(program, name, sample_rate)
+
+
+def _decode_by_sndfile(name: str, sample_rate: int) -> tuple[np.ndarray | None, str]:
+    """The waveform, or None and what libsndfile says against the file."""
+    import soundfile
+
+    # By descriptor, because by name libsndfile guesses from the ending, and takes "-" for stdin.
+    with open(name, "rb") as opened:
+        try:
+            file = soundfile.SoundFile(opened.fileno(), closefd=False)
+        except (soundfile.SoundFileError, ValueError) as error:
+            said = getattr(error, "error_string", "") or str(error)
+            return None, _one_line(said)
+        with file:
+            if file.frames >= UNKNOWN_FRAMES:  # FLAC from a pipe; then libsndfile cannot seek
+                return None, "its header does not tell its length"
+            _refuse_truncated_container(opened, file.format)
+            known = file.format not in STREAMS
+            frames, seen = max(1, BLOCK // file.channels), 0
+
+            def blocks() -> Iterator[np.ndarray]:
+                nonlocal seen
+                while len(block := file.read(frames, dtype="float32", always_2d=True)):
+                    seen += len(block)
+                    yield block
+
+            try:
+                waveform = _gather(blocks(), file.samplerate, sample_rate)
+            except soundfile.SoundFileError as error:
+                raise ValueError(f"it is damaged; libsndfile: {_one_line(str(error))}") from None
+            if known and seen < file.frames:
+                raise ValueError(f"it is truncated: {seen} of {file.frames} samples")
+    return waveform, ""
+
+
+def _refuse_truncated_container(opened: BinaryIO, form: str) -> None:
+    """libsndfile takes the rest of a cut RIFF or AIFF file for the whole, so look at its size."""
+    head = os.pread(opened.fileno(), 8, 0)
+    order = {b"RIFF": "<", b"FORM": ">"}.get(head[:4])
+    if order is None or form in STREAMS:
+        return
+    (promised,) = struct.unpack(f"{order}I", head[4:8])
+    there = os.fstat(opened.fileno()).st_size - 8
+    # Writers that cannot seek leave 0 or the largest number; some forget the last pad byte.
+    if promised < 0xFFFFFFF0 and promised > there + 1:
+        raise ValueError(f"it is truncated: {there} of {promised} bytes")
+
+
+def _decode_by_ffmpeg(program: str, name: str, sample_rate: int) -> np.ndarray:
+    """Runs ffmpeg at the file's own rate and channels; an AU header in the pipe tells them."""
+    late = threading.Event()
+    # By descriptor, because some names (%d.png) mean other files to ffmpeg.
+    with (
+        open(name, "rb") as opened,
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(
+            _command(program, opened.fileno()),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            pass_fds=[opened.fileno()],
+        ) as process,
+    ):
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        watchdog = threading.Timer(MAX_DECODE_WALL_SECONDS, stop)
+        watchdog.daemon = True
+        watchdog.start()
+        waveform = None
+        try:
+            header = process.stdout.read(24)
+            if len(header) == 24 and header[:4] == b".snd":
+                offset, _, _, rate, channels = struct.unpack(">5I", header[4:])
+                process.stdout.read(offset - 24)
+                waveform = _gather(_big_endian(process.stdout, channels), rate, sample_rate)
+            process.wait()
+        finally:
+            watchdog.cancel()
+            process.kill()
+        complaints.seek(0)
+        said = complaints.read(4096).decode("utf-8", "replace")
+    if late.is_set():
+        raise ValueError(
+            f"it took ffmpeg more than {MAX_DECODE_WALL_SECONDS:g} s to decode. Cut it up, or "
+            "convert it to WAV"
+        )
+    if "partial file" in said:
+        raise ValueError("it is truncated: ffmpeg finds less of it than its index promises")
+    if process.returncode or waveform is None or not len(waveform):
+        reason = _one_line(said) or "no sound in it"
+        raise ValueError(f"it is no audio that libsndfile or ffmpeg can read (ffmpeg: {reason})")
+    return waveform
+
+
+def _command(program: str, descriptor: int) -> list[str]:
+    return [
+        program, "-nostdin", "-v", "error", "-threads", "1",
+        "-protocol_whitelist", "file,pipe", "-format_whitelist", ",".join(CONTAINERS),
+        "-i", f"file:/dev/fd/{descriptor}", "-map", "0:a:0", "-vn", "-sn", "-dn",
+        "-t", str(MAX_SECONDS + 1), "-c:a", "pcm_f32be", "-f", "au", "pipe:1",
+    ]  # fmt: skip
+
+
+def _big_endian(pipe: BinaryIO, channels: int) -> Iterator[np.ndarray]:
+    """Blocks of float32 (frames, channels) from a pipe of big-endian floats."""
+    frame = 4 * channels  # bytes
+    while octets := pipe.read(max(1, BLOCK // channels) * frame):
+        whole = len(octets) // frame * frame
+        yield np.frombuffer(octets[:whole], ">f4").astype(np.float32).reshape(-1, channels)
+
+
+def _gather(blocks: Iterator[np.ndarray], rate: int, sample_rate: int) -> np.ndarray:
+    """Averages the channels of (frames, channels) blocks and resamples them as they come."""
+    import soxr
+
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise ValueError(
+            f"its sample rate must lie within {LOWEST_RATE} and {HIGHEST_RATE} Hz. "
+            f"Received: {rate} Hz. Is its header right?"
+        )
+    stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
+    frames, pieces = 0, []
+    for block in blocks:
+        frames += len(block)
+        if frames > MAX_SECONDS * rate:
+            raise ValueError(f"it is longer than {MAX_SECONDS:g} s. Cut it up")
+        mono = block.mean(axis=1)
+        pieces.append(mono if rate == sample_rate else stream.resample_chunk(mono))
+    if not frames:
+        return np.zeros(0, np.float32)
+    if rate != sample_rate:
+        # soxr rounds the length and the graph rounds it up: silence behind, then cut.
+        silence = np.zeros(-(-rate // sample_rate) + 1, np.float32)
+        pieces.append(stream.resample_chunk(silence, last=True))
+    return np.concatenate(pieces)[: -(-frames * sample_rate // rate)]
+
+
+def _one_line(said: str) -> str:
+    """The first line of what a program says, without addresses and control characters."""
+    said = re.sub(r"on whitelist '.*", "among the containers that it may open", said)
+    noise = r"^(\[.* @ 0x[0-9a-f]+\]|file:/dev/fd/\d+:) "
+    lines = [re.sub(noise, "", line).strip() for line in said.splitlines()]
+    first = next((line for line in lines if line), "")
+    return "".join(c for c in first if c.isprintable())[:150].rstrip(" .")
