@@ -20,7 +20,7 @@ from tfpipeline.flags import (
     quiet_tensorflow,
     run_command,
     run_folder,
-)  # fmt: skip
+)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from tfpipeline.data.pipeline import (
     scoring_batches,
     steps_per_epoch,
     training_batches,
-)  # fmt: skip
+)
 from tfpipeline.data.placement import default_device, map_on_device
 
 WINDOW = 16_000
@@ -96,7 +96,7 @@ def test_crops_move_and_depend_on_the_seed(train):
 def test_awkward_lengths_train_and_score(samples, train, speech):
     clip = tf.constant(speech[0, :samples])
     audio = Audio(lambda index: clip, 1)
-    (_, waveform, _), = take(training_batches(audio, train[:1], WINDOW, 1, seed=0), 1)
+    ((_, waveform, _),) = take(training_batches(audio, train[:1], WINDOW, 1, seed=0), 1)
     assert waveform.shape == (1, WINDOW)
     windows = np.concatenate([w for _, w in take(scoring_batches(audio, WINDOW, 8), -1)])
     assert len(windows) == (2 if samples > WINDOW else 1)
@@ -131,7 +131,7 @@ def test_bad_clips_are_counted_and_the_first_named(train, tmp_path):
 
 def test_a_stage_on_a_device_that_is_not_there_fails_loudly(train):
     dataset = tf.data.Dataset.from_tensors((tf.ones(3), tf.ones(3)))
-    (one, _), = map_on_device(dataset, lambda a, b: (2 * a, b), default_device())
+    ((one, _),) = map_on_device(dataset, lambda a, b: (2 * a, b), default_device())
     np.testing.assert_array_equal(one, [2, 2, 2])
     if not tf.config.list_logical_devices("GPU"):
         with pytest.raises(ValueError, match=r"must run on /GPU:0\. Received a tensor on .*CPU:0"):

@@ -17,7 +17,7 @@ from tfpipeline.training.fit import (
     device_settings,
     fit_network,
     training_stream,
-)  # fmt: skip
+)
 from tfpipeline.training.selection import balanced_loss
 
 

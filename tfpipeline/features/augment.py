@@ -25,6 +25,7 @@ def augment_waveforms(
     Returns:
         The augmented waveform, and the label, soft after mixup.
     """
+
     # One independent stream an augmentation: switching one on leaves the others' draws alone.
     def stream(number: int) -> tf.Tensor:
         return tf.stack([tf.constant(seed, tf.int64) * 8 + number, step])

@@ -84,7 +84,8 @@ class StateDictUnpickler(pickle._Unpickler):
         if f"{module}.{name}" not in known:
             raise ValueError(
                 f"it names `{module}.{name}`, which plain weights do not need, so it is refused; "
-                "save the state dict alone")
+                "save the state dict alone"
+            )
         return known[f"{module}.{name}"]
 
     def persistent_load(self, pid: Any) -> Storage:
@@ -92,7 +93,12 @@ class StateDictUnpickler(pickle._Unpickler):
         match pid:
             # The old layout has a sixth part, set for views of storages, which are not written now.
             case ("storage", str(kind), str(key), _, int(length)) | (
-                "storage", str(kind), str(key), _, int(length), None
+                "storage",
+                str(kind),
+                str(key),
+                _,
+                int(length),
+                None,
             ) if kind in DTYPES and length >= 0:
                 storage = Storage(kind, key, length)
             case _:
@@ -105,8 +111,11 @@ class StateDictUnpickler(pickle._Unpickler):
         """Stands for torch's function of that name; what follows the strides is for training."""
         tensor = Tensor(storage, offset, tuple(size), tuple(stride))
         counts = (offset, *tensor.size, *tensor.stride)
-        if (not isinstance(storage, Storage) or len(tensor.size) != len(tensor.stride)
-                or any(type(count) is not int or count < 0 for count in counts)):
+        if (
+            not isinstance(storage, Storage)
+            or len(tensor.size) != len(tensor.stride)
+            or any(type(count) is not int or count < 0 for count in counts)
+        ):
             raise ValueError(f"a tensor has a storage and counts from 0. Received: {tensor}")
         n_numbers = math.prod(tensor.size)
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
@@ -152,7 +161,8 @@ def read_torch_weights(path_or_file: str | os.PathLike | BinaryIO) -> dict:
             reason = f"{type(error).__name__} {reason}".rstrip()
         raise ValueError(
             f"{name}: expected a PyTorch checkpoint of plain tensors. Received: {len(content):,} "
-            f"bytes that cannot be read: {reason}. Is the download complete?") from error
+            f"bytes that cannot be read: {reason}. Is the download complete?"
+        ) from error
 
 
 def _read_zip(content: bytes) -> dict:
@@ -173,8 +183,7 @@ def _read_zip(content: bytes) -> dict:
         if f"{root}/byteorder" in archive.namelist():
             _check_byte_order(read("byteorder") == b"little")
         saved = StateDictUnpickler(io.BytesIO(read("data.pkl"))).load()
-        return _with_arrays(
-            saved, lambda storage: _as_array(storage, read(f"data/{storage.key}")))
+        return _with_arrays(saved, lambda storage: _as_array(storage, read(f"data/{storage.key}")))
 
 
 def _read_legacy(content: bytes) -> dict:
@@ -216,7 +225,8 @@ def _as_array(storage: Storage, content: bytes) -> np.ndarray:
     if len(content) != storage.length * dtype.itemsize:
         raise ValueError(
             f"storage {storage.key} should hold {storage.length * dtype.itemsize:,} bytes and "
-            f"holds {len(content):,}")
+            f"holds {len(content):,}"
+        )
     return np.frombuffer(content, dtype)
 
 
@@ -230,7 +240,8 @@ def _with_arrays(saved: Any, read_storage: Callable[[Storage], np.ndarray]) -> d
             numbers = read_once(value.storage)
             strides = [step * numbers.itemsize for step in value.stride]
             return np.lib.stride_tricks.as_strided(
-                numbers[value.offset:], value.size, strides, writeable=False)
+                numbers[value.offset :], value.size, strides, writeable=False
+            )
         if isinstance(value, SCALARS):
             return value
         # A container that stands in many places is converted once: a small pickle could otherwise

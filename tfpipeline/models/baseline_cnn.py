@@ -37,7 +37,5 @@ def build_baseline_cnn(
         x = keras.layers.Dense(units, activation="relu", kernel_regularizer=regulariser)(x)
         x = keras.layers.BatchNormalization()(x)
         x = keras.layers.Dropout(dropout)(x)
-    score = keras.layers.Dense(
-        1, kernel_regularizer=regulariser, dtype="float32", name="score"
-    )(x)
+    score = keras.layers.Dense(1, kernel_regularizer=regulariser, dtype="float32", name="score")(x)
     return keras.Model(spectrogram, score, name="baseline_cnn")

@@ -112,7 +112,6 @@ def build_demo(
     return clips
 
 
-
 def recording_names(speech: Path) -> list[str]:
     """The recordings in the wheel, sorted; the first two letters are the language."""
     import zipfile

@@ -60,8 +60,7 @@ def mel_spectrogram(waveform: np.ndarray) -> np.ndarray:
 @functools.cache
 def _mel_basis() -> np.ndarray:
     """Slaney's mel filters, (513, 80)."""
-    return librosa.filters.mel(
-        sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=0.0, fmax=FMAX).T
+    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=0.0, fmax=FMAX).T
 
 
 def build_generator() -> keras.Model:
@@ -77,7 +76,8 @@ def build_generator() -> keras.Model:
         channels = CHANNELS // 2 ** (stage + 1)
         x = keras.layers.LeakyReLU(negative_slope=0.1)(x)
         x = keras.layers.Conv1DTranspose(
-            channels, kernel, strides=rate, padding="same", name=f"ups_{stage}")(x)
+            channels, kernel, strides=rate, padding="same", name=f"ups_{stage}"
+        )(x)
         first = stage * len(BLOCK_KERNELS)
         blocks = [
             _residual_block(x, channels, kernel, f"resblocks_{first + i}")
@@ -123,17 +123,20 @@ def load_generator(checkpoint: str | os.PathLike | BinaryIO) -> keras.Model:
     generator = build_generator()
     layers = [layer for layer in generator.layers if layer.weights]
     expected = {
-        f"{layer.name}.{part}" for layer in layers for part in ("weight_g", "weight_v", "bias")}
+        f"{layer.name}.{part}" for layer in layers for part in ("weight_g", "weight_v", "bias")
+    }
     given = {key.replace(".", "_", key.count(".") - 1): saved[key] for key in saved}
     if given.keys() != expected:
         raise ValueError(
             f"{name}: expected the names of HiFi-GAN V1. Received: "
             f"{len(expected - given.keys())} missing {sorted(expected - given.keys())[:3]}, "
             f"{len(given.keys() - expected)} unexpected {sorted(given.keys() - expected)[:3]}. "
-            "V2 and V3 are other networks.")
+            "V2 and V3 are other networks."
+        )
     for layer in layers:
         scale, direction, bias = (
-            given[f"{layer.name}.{part}"] for part in ("weight_g", "weight_v", "bias"))
+            given[f"{layer.name}.{part}"] for part in ("weight_g", "weight_v", "bias")
+        )
         # PyTorch: Conv1d (out, in, kernel), ConvTranspose1d (in, out, kernel), normalised over
         # all axes but the first; in Keras both are the other way round.
         shape = layer.kernel.shape[::-1]
@@ -141,7 +144,8 @@ def load_generator(checkpoint: str | os.PathLike | BinaryIO) -> keras.Model:
         if (scale.shape, direction.shape, bias.shape) != shapes:
             raise ValueError(
                 f"{name}: {layer.name}: expected shapes {shapes} of weight_g, weight_v and bias. "
-                f"Received: {(scale.shape, direction.shape, bias.shape)}.")
+                f"Received: {(scale.shape, direction.shape, bias.shape)}."
+            )
         norm = np.sqrt(np.sum(np.square(direction), axis=(1, 2), keepdims=True))
         layer.set_weights([(scale * direction / norm).transpose(2, 1, 0), bias])
     return generator
@@ -184,12 +188,15 @@ def _check_waveform(waveform: np.ndarray) -> None:
         raise ValueError(
             "a waveform is float (samples,), mono, in [-1, 1]. Received: shape "
             f"{np.shape(waveform)}, {np.asarray(waveform).dtype}. Are these 16-bit integers, or "
-            "two channels?")
+            "two channels?"
+        )
     if len(waveform) <= EDGE:
         raise ValueError(
             f"a mel needs more than {EDGE} samples, by which the ends are mirrored. "
-            f"Received: {len(waveform)}. Repeat the clip, or leave it out.")
+            f"Received: {len(waveform)}. Repeat the clip, or leave it out."
+        )
     n_bad = np.count_nonzero(~np.isfinite(waveform))
     if n_bad:
         raise ValueError(
-            f"a waveform is finite. Received: {n_bad} samples that are not. Is the file damaged?")
+            f"a waveform is finite. Received: {n_bad} samples that are not. Is the file damaged?"
+        )
