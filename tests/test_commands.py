@@ -77,9 +77,7 @@ def test_prediction_equals_the_runs_own_scores(run, capsys):
     assert [row["path"] for row in rows] == files
     for row in rows:
         assert row["score"] == pytest.approx(scores.loc[row["path"], "score"], abs=1e-4)
-        assert row["probability"] == pytest.approx(
-            scores.loc[row["path"], "probability"], abs=1e-4
-        )
+        assert row["probability"] == pytest.approx(scores.loc[row["path"], "probability"], abs=1e-4)
         threshold = open_run(run).threshold
         assert row["verdict"] == ("spoof" if row["score"] >= threshold else "bonafide")
 

@@ -59,6 +59,7 @@ def test_switches_that_yaml_reads_as_booleans(tmp_path):
         ("training: {epochs: 0}", r"training\.epochs must be at least 1\. Received: 0"),
         ("data: {window_seconds: -4}", r"data\.window_seconds must be more than 0"),
         ("augment: {noise_probability: 2}", r"augment\.noise_probability must lie in 0 … 1"),
+        ("{augment: {eq_db: 3}, mel: {normalise: bin}}", r"eq_db is in dB and needs .* Rec.*'bin'"),
         ("augment: {snr_db: [40, 10]}", r"augment\.snr_db must be \[low, high\]"),
     ],
 )

@@ -85,6 +85,7 @@ class AugmentConfig:
         gain_db: gain drawn from [-gain_db, gain_db] for each window.
         noise_probability: share of windows that get noise added.
         snr_db: range of the signal-to-noise ratio of that noise.
+        eq_db: a smooth curve over frequency drawn from ±eq_db is added to the spectrogram.
         mixup_alpha: Beta(alpha, alpha) of mixup on waveforms and labels; 0 is off.
         time_masks, time_mask_frames: how many masks a spectrogram, and the widest one.
         frequency_masks, frequency_mask_bins: the same along the mel axis.
@@ -94,6 +95,7 @@ class AugmentConfig:
     gain_db: float = 0.0
     noise_probability: float = 0.0
     snr_db: tuple[float, float] = (10.0, 40.0)
+    eq_db: float = 0.0
     mixup_alpha: float = 0.0
     time_masks: int = 0
     time_mask_frames: int = 40
@@ -172,11 +174,16 @@ class Config:
             _require(self, key, lambda value: 0 <= value <= 1, "lie in 0 … 1")
         for key in (
             "seed", "training.warmup_epochs", "training.weight_decay", "augment.gain_db",
-            "augment.mixup_alpha", "augment.time_masks", "augment.time_mask_frames",
-            "augment.frequency_masks", "augment.frequency_mask_bins",
+            "augment.eq_db", "augment.mixup_alpha", "augment.time_masks",
+            "augment.time_mask_frames", "augment.frequency_masks", "augment.frequency_mask_bins",
         ):  # fmt: skip
             _require(self, key, lambda value: value >= 0, "be at least 0")
         _require(self, "augment.snr_db", lambda value: value[0] <= value[1], "be [low, high]")
+        if self.augment.eq_db and self.mel.normalise != "none":
+            raise ValueError(
+                f"config {self.name}: augment.eq_db is in dB and needs mel.normalise none. "
+                f"Received: {self.mel.normalise!r}, after which there are none."
+            )
 
 
 def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:

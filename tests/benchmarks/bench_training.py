@@ -47,7 +47,7 @@ def main() -> int:
         "adam", keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=settings["jit"]
     )
     streams = {
-        name: iter(training_stream(config, detector, open_audio(train, cache), train))
+        name: iter(training_stream(config, detector, open_audio(train, cache)[1], train))
         for name, cache in (("cached", "memory"), ("files", "none"))
     }
     held = next(streams["cached"])

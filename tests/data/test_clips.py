@@ -8,7 +8,7 @@ from tfpipeline.data.clips import (
     normalise_manifest,
     read_manifest,
     write_manifest,
-)  # fmt: skip
+)
 
 
 def six_clips():

@@ -58,7 +58,7 @@ def test_each_original_stands_beside_its_spoofs(tiny_corpus):
 def test_files_are_alike_in_all_but_their_contents(tiny_corpus):
     infos = [soundfile.info(path) for path in tiny_corpus["path"]]
     assert {(i.samplerate, i.channels, i.format, i.subtype) for i in infos} == {
-        (16_000, 1, "FLAC", "PCM_16")
+        (16_000, 1, "WAV", "PCM_16")
     }
     for _, clips in tiny_corpus.groupby("source"):
         assert clips["path"].map(lambda path: soundfile.info(path).frames).nunique() == 1
@@ -105,7 +105,7 @@ def test_a_stopped_build_goes_on_where_it_was(tmp_path, monkeypatch):
     clips = demo.build_demo(tmp_path, names, excerpts_each=1)
     assert len(made) == len(set(made)) == len(clips) == 4
     assert sorted(path.name for path in (tmp_path / "audio").iterdir()) == sorted(
-        f"{clip}.flac" for clip in clips["clip_id"]
+        f"{clip}.wav" for clip in clips["clip_id"]
     )
 
 

@@ -74,12 +74,15 @@ def test_vocode_gives_the_same_bytes_whatever_came_before(generator, golden):
     assert forth == back[::-1]
 
 
-@pytest.mark.parametrize(("waveform", "rule"), [
-    (np.zeros(384, np.float32), "more than 384 samples.*Received: 384"),
-    (np.zeros((2, 4000), np.float32), r"float \(samples,\).*Received: shape \(2, 4000\)"),
-    (np.zeros(4000, np.int16), "Received: .*int16"),
-    (np.full(4000, np.nan, np.float32), "finite. Received: 4000"),
-])
+@pytest.mark.parametrize(
+    ("waveform", "rule"),
+    [
+        (np.zeros(384, np.float32), "more than 384 samples.*Received: 384"),
+        (np.zeros((2, 4000), np.float32), r"float \(samples,\).*Received: shape \(2, 4000\)"),
+        (np.zeros(4000, np.int16), "Received: .*int16"),
+        (np.full(4000, np.nan, np.float32), "finite. Received: 4000"),
+    ],
+)
 def test_mel_refuses_what_is_no_waveform(waveform, rule):
     with pytest.raises(ValueError, match=rule):
         hifigan.mel_spectrogram(waveform)
@@ -98,11 +101,20 @@ def _saved(generator):
     return saved
 
 
-@pytest.mark.parametrize(("change", "rule"), [
-    (lambda saved: saved.pop("conv_pre.bias"), r"1 missing \['conv_pre.bias'\], 0 unexpected"),
-    (lambda saved: saved.update({"extra.bias": 0}), r"0 missing \[\], 1 unexpected \['extra.bias'"),
-    (lambda saved: saved.update({"conv_post.bias": np.zeros(2)}), r"conv_post: expected shapes"),
-])
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (lambda saved: saved.pop("conv_pre.bias"), r"1 missing \['conv_pre.bias'\], 0 unexpected"),
+        (
+            lambda saved: saved.update({"extra.bias": 0}),
+            r"0 missing \[\], 1 unexpected \['extra.bias'",
+        ),
+        (
+            lambda saved: saved.update({"conv_post.bias": np.zeros(2)}),
+            r"conv_post: expected shapes",
+        ),
+    ],
+)
 def test_load_refuses_other_names_and_shapes(monkeypatch, generator, change, rule):
     saved = _saved(generator)
     change(saved)

@@ -9,7 +9,7 @@ from tfpipeline.evaluation.metrics import (
     equal_error_rate,
     error_rates,
     roc_auc,
-)  # fmt: skip
+)
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "asvspoof5_case.npz"
 

@@ -13,8 +13,15 @@ import pytest
 from tfpipeline.files.torch_weights import read_torch_weights
 
 KINDS = {
-    "float64": "Double", "float32": "Float", "float16": "Half", "int64": "Long", "int32": "Int",
-    "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
+    "float64": "Double",
+    "float32": "Float",
+    "float16": "Half",
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
 }
 
 
@@ -108,7 +115,8 @@ def _read(content):
 @layouts
 def test_nested_values_in_their_order(layout):
     state = collections.OrderedDict(
-        {"weight": Tensor(SIX, 0, (2, 3), (3, 1)), "bias": Tensor(SIX, 5, (), ())})
+        {"weight": Tensor(SIX, 0, (2, 3), (3, 1)), "bias": Tensor(SIX, 5, (), ())}
+    )
     state._metadata = {"version": 1}
     saved = _read(layout({"generator": state, "steps": 3, "rates": [8, (2, None)]}, SIX))
     assert list(saved) == ["generator", "steps", "rates"]
@@ -121,12 +129,17 @@ def test_nested_values_in_their_order(layout):
 
 @layouts
 def test_strides_and_offsets_in_a_shared_storage(layout):
-    saved = _read(layout({
-        "transposed": Tensor(SIX, 0, (3, 2), (1, 3)),
-        "tail": Tensor(SIX, 4, (2,), (1,)),
-        "every other": Tensor(SIX, 1, (3,), (2,)),
-        "empty": Tensor(SIX, 0, (0, 3), (3, 1)),
-    }, SIX))
+    saved = _read(
+        layout(
+            {
+                "transposed": Tensor(SIX, 0, (3, 2), (1, 3)),
+                "tail": Tensor(SIX, 4, (2,), (1,)),
+                "every other": Tensor(SIX, 1, (3,), (2,)),
+                "empty": Tensor(SIX, 0, (0, 3), (3, 1)),
+            },
+            SIX,
+        )
+    )
     np.testing.assert_array_equal(saved["transposed"], [[0, 3], [1, 4], [2, 5]])
     np.testing.assert_array_equal(saved["tail"], [4, 5])
     np.testing.assert_array_equal(saved["every other"], [1, 3, 5])
@@ -153,10 +166,16 @@ def test_a_path_reads_as_a_file_does(layout, tmp_path):
 
 
 @layouts
-@pytest.mark.parametrize(("module", "name"), [
-    ("os", "system"), ("builtins", "eval"), ("torch", "load"), ("numpy", "dtype"),
-    ("torch._utils", "StateDictUnpickler"),
-])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "system"),
+        ("builtins", "eval"),
+        ("torch", "load"),
+        ("numpy", "dtype"),
+        ("torch._utils", "StateDictUnpickler"),
+    ],
+)
 def test_any_other_name_is_refused(layout, module, name):
     with pytest.raises(ValueError, match=rf"names `{module}\.{name}`.* is refused"):
         _read(layout({"x": Name(module, name)}))
@@ -174,18 +193,32 @@ def test_a_call_in_the_pickle_is_not_made(layout, tmp_path):
 
 
 @layouts
-@pytest.mark.parametrize(("offset", "size", "stride"), [
-    (0, (7,), (1,)), (1, (2, 3), (3, 1)), (6, (), ()), (0, (1000, 1000), (0, 0)), (0, (4,), (2,)),
-])
+@pytest.mark.parametrize(
+    ("offset", "size", "stride"),
+    [
+        (0, (7,), (1,)),
+        (1, (2, 3), (3, 1)),
+        (6, (), ()),
+        (0, (1000, 1000), (0, 0)),
+        (0, (4,), (2,)),
+    ],
+)
 def test_a_tensor_beyond_its_storage_is_refused(layout, offset, size, stride):
     with pytest.raises(ValueError, match="a tensor must lie within its storage"):
         _read(layout({"x": Tensor(SIX, offset, size, stride)}, SIX))
 
 
 @layouts
-@pytest.mark.parametrize(("offset", "size", "stride"), [
-    (-1, (2,), (1,)), (5, (2,), (-1,)), (0, (-2,), (1,)), (0, (2, 3), (1,)), (0, (2.0,), (1,)),
-])
+@pytest.mark.parametrize(
+    ("offset", "size", "stride"),
+    [
+        (-1, (2,), (1,)),
+        (5, (2,), (-1,)),
+        (0, (-2,), (1,)),
+        (0, (2, 3), (1,)),
+        (0, (2.0,), (1,)),
+    ],
+)
 def test_sizes_that_are_no_counts_are_refused(layout, offset, size, stride):
     with pytest.raises(ValueError, match="a tensor has a storage and counts from 0"):
         _read(layout({"x": Tensor(SIX, offset, size, stride)}, SIX))
@@ -236,10 +269,13 @@ def test_a_compressed_member_is_refused():
 
 
 @layouts
-@pytest.mark.parametrize(("saved", "rule"), [
-    ([1, 2], "holds a list, not a dict"),
-    ({"x": {1, 2}}, "a set is neither a tensor nor plain data|names `.*set`"),
-])
+@pytest.mark.parametrize(
+    ("saved", "rule"),
+    [
+        ([1, 2], "holds a list, not a dict"),
+        ({"x": {1, 2}}, "a set is neither a tensor nor plain data|names `.*set`"),
+    ],
+)
 def test_only_dicts_of_plain_data_are_read(layout, saved, rule):
     with pytest.raises(ValueError, match=rule):
         _read(layout(saved))

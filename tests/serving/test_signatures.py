@@ -29,9 +29,10 @@ def exported(detector, tmp_path_factory):
 def serve(exported):
     loaded = tf.saved_model.load(str(exported))
     signature = loaded.signatures["serving_default"]
-    return lambda waveform: {
-        name: value.numpy() for name, value in signature(waveform=tf.constant(waveform)).items()
-    } | {"keep": loaded}  # a signature does not hold on to its model
+    return lambda waveform: (
+        {name: value.numpy() for name, value in signature(waveform=tf.constant(waveform)).items()}
+        | {"keep": loaded}
+    )  # a signature does not hold on to its model
 
 
 def test_names_and_types(serve, speech):

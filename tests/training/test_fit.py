@@ -17,7 +17,7 @@ from tfpipeline.training.fit import (
     device_settings,
     fit_network,
     training_stream,
-)  # fmt: skip
+)
 from tfpipeline.training.selection import balanced_loss
 
 
@@ -42,7 +42,7 @@ def config():
 
 def fit(config, clips, folder):
     folder.mkdir(exist_ok=True)
-    return fit_network(config, clips, open_audio(clips), folder)
+    return fit_network(config, clips, open_audio(clips)[1], folder)
 
 
 def losses(selection):
@@ -89,7 +89,7 @@ def test_the_best_epochs_weights_are_kept(clips, whole_run):
     detector, selection = whole_run
     validation = clips[clips["part"] == "validation"].reset_index(drop=True)
     scorer = ClipScorer(detector.model, detector.window)
-    scores = scorer.score_clips(open_audio(validation))
+    scores = scorer.score_clips(open_audio(validation)[1])
     labels = validation["label"].map(LABELS).to_numpy()
     assert balanced_loss(labels, scores) == pytest.approx(selection.best["val_loss"], abs=1e-4)
     best = max(selection.history, key=lambda row: (row["val_auc"], -row["val_loss"]))
@@ -114,7 +114,7 @@ def test_patience_stops_training(config, clips, tmp_path, monkeypatch):
 @pytest.mark.parametrize("place", ["model", "pipeline"])
 def test_the_mel_stage_gives_the_same_in_either_place(place, config, clips):
     train = clips[clips["part"] == "train"].reset_index(drop=True)
-    audio = open_audio(train)
+    _, audio, _ = open_audio(train)
     detector = build_detector(config)
     here = dataclasses.replace(config, mel=dataclasses.replace(config.mel, place=place))
     x, label, weight = next(iter(training_stream(here, detector, audio, train)))

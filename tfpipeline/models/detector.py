@@ -12,6 +12,7 @@ import keras
 
 from tfpipeline.config import Config
 from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.features.equalise import RandomEqualisation
 from tfpipeline.features.masking import SpectrogramMasking
 from tfpipeline.features.mel import LogMel
 from tfpipeline.features.normalise import SpectrogramNormalisation
@@ -61,6 +62,9 @@ def build_detector(config: Config) -> Detector:
     # Fixed kernels, computed in full precision: half precision would lose the quiet bands.
     normalisation = SpectrogramNormalisation(normalise, dtype="float32", name="normalisation")
     augment = config.augment
+    equalisation = RandomEqualisation(
+        augment.eq_db, seed=config.seed, dtype="float32", name="equalisation"
+    )
     masking = SpectrogramMasking(
         time_masks=augment.time_masks,
         time_mask_frames=augment.time_mask_frames,
@@ -75,7 +79,7 @@ def build_detector(config: Config) -> Detector:
     waveform = keras.Input((None,), name="waveform", dtype="float32")
     front_end = keras.Model(waveform, normalisation(mel(waveform)), name="front_end")
     spectrogram = keras.Input(network.input_shape[1:], name="spectrogram", dtype="float32")
-    body = keras.Model(spectrogram, network(masking(spectrogram)), name="body")
+    body = keras.Model(spectrogram, network(masking(equalisation(spectrogram))), name="body")
     model = keras.Model(waveform, body(front_end(waveform)), name=config.model.name)
     return Detector(front_end, body, model, window)
 

@@ -42,7 +42,7 @@ SEED = 0
 # Everything that decides the bytes; its hash names the cache folder, so that a corpus made by an
 # older recipe is never taken for this one.
 RECIPE = {
-    "version": 1, "seed": SEED, "speech": SPEECH.sha256, "vocoder": VOCODER.sha256,
+    "version": 2, "seed": SEED, "speech": SPEECH.sha256, "vocoder": VOCODER.sha256,
     "excerpt_seconds": EXCERPT_SECONDS, "excerpts_each": EXCERPTS_EACH, "shares": SHARES,
     "work_rate": WORK_RATE, "band_hz": [80, 7000], "rms_dbfs": [-32, -24],
     "dispersion_ms": 8, "noise_db": -50, "fade_ms": 25,
@@ -97,11 +97,11 @@ def build_demo(
         for attack in ("-", *ATTACKS):
             label = "bonafide" if attack == "-" else "spoof"
             clip_id = f"{name}_{index}_{'original' if attack == '-' else attack}"
-            path = folder / "audio" / f"{clip_id}.flac"
+            path = folder / "audio" / f"{clip_id}.wav"
             if not path.exists():
                 seed = int.from_bytes(hashlib.sha256(f"{SEED}:{clip_id}".encode()).digest()[:4])
                 made = excerpt if attack == "-" else makers[attack](excerpt, seed)
-                write_flac(path, finish(made, seed))
+                write_wav(path, finish(made, seed))
             rows.append({
                 "clip_id": clip_id, "path": str(path), "label": label, "speaker": name,
                 "attack": attack, "source": name, "part": parts[name], "language": name[:2],
@@ -182,12 +182,12 @@ def disperse(waveform: np.ndarray, seconds: float, random: np.random.Generator) 
     return np.fft.irfft(spectrum * np.exp(1j * phase), length)[: len(waveform)]
 
 
-def write_flac(path: Path, waveform: np.ndarray) -> None:
-    """Writes 16-bit FLAC at 16 kHz, atomically."""
+def write_wav(path: Path, waveform: np.ndarray) -> None:
+    """Writes 16-bit WAV at 16 kHz, atomically; it is decoded ten times as fast as FLAC."""
     import soundfile
 
     with atomic_file(path) as partial:
-        soundfile.write(partial, waveform, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+        soundfile.write(partial, waveform, SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
 def _excerpts(speech: Path, name: str, most: int) -> Iterator[np.ndarray]:
