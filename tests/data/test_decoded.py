@@ -83,11 +83,12 @@ def test_several_writers_share_one_folder(speech, tmp_path, cache):
 def test_only_what_is_missing_is_decoded(tiny_corpus, cache, monkeypatch):
     asked = []
     screen = pipeline.screen_clips
-    monkeypatch.setattr(
-        pipeline,
-        "screen_clips",
-        lambda paths, keep: asked.append(len(paths)) or screen(paths, keep),
-    )
+
+    def counted(paths, keep):
+        asked.append(len(paths))
+        return screen(paths, keep)
+
+    monkeypatch.setattr(pipeline, "screen_clips", counted)
     open_audio(tiny_corpus[:5], "disk")
     open_audio(tiny_corpus, "disk")
     open_audio(tiny_corpus, "disk")
