@@ -146,28 +146,83 @@ def test_damaged_runs_are_refused(run, tmp_path, capsys):
         assert message in one_line(capsys)
 
 
-def test_a_stopped_run_is_resumed(tmp_path, monkeypatch, capsys, run):
+def stop_after_one_epoch(monkeypatch, error):
     from tfpipeline.training.selection import Selection
 
-    target = tmp_path / "stopped"
     save = Selection.save
 
-    def stop_after_one(self):
+    def stop(self):
         save(self)
-        raise KeyboardInterrupt
+        raise error
 
+    monkeypatch.setattr(Selection, "save", stop)
+
+
+def same_losses(folder, other):
+    one, two = (pd.read_csv(run / "history.csv")["loss"] for run in (folder, other))
+    np.testing.assert_allclose(one, two, rtol=1e-4)
+
+
+def test_a_killed_run_is_resumed(tmp_path, monkeypatch, capsys, run):
+    target = tmp_path / "killed"
     with monkeypatch.context() as patched:
-        patched.setattr(Selection, "save", stop_after_one)
-        assert train.main([*SMALL, "--run", str(target)]) == 130
-    assert "--resume" in capsys.readouterr().err
+        stop_after_one_epoch(patched, SystemExit("killed"))
+        with pytest.raises(SystemExit):
+            train.main([*SMALL, "--run", str(target)])
     assert not target.exists()
     other = [*SMALL, "--set", "training.epochs=3", "--run", str(target), "--resume"]
     assert train.main(other) == 2
     assert "--resume goes on with the same config" in one_line(capsys)
     assert train.main([*SMALL, "--run", str(target), "--resume"]) == 0
-    history, expected = (pd.read_csv(folder / "history.csv") for folder in (target, run))
-    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-4)
+    same_losses(target, run)
     assert {path.name for path in target.iterdir()} == CONTENTS
+
+
+def test_ctrl_c_leaves_a_usable_run_that_can_be_resumed(tmp_path, monkeypatch, capsys, run):
+    target = tmp_path / "interrupted"
+    with monkeypatch.context() as patched:
+        stop_after_one_epoch(patched, KeyboardInterrupt)
+        assert train.main([*SMALL, "--run", str(target)]) == 130
+    assert "--resume" in capsys.readouterr().err
+    assert {path.name for path in target.iterdir()} == {*CONTENTS, "checkpoint.npz"}
+    file = read_scores(target / "scores.csv")["path"][0]
+    assert predict.main(["--run", str(target), file]) == 0
+    assert train.main([*SMALL, "--run", str(target)]) == 2  # not replaced unasked
+    assert train.main([*SMALL, "--run", str(target), "--resume"]) == 0
+    same_losses(target, run)
+    assert {path.name for path in target.iterdir()} == CONTENTS
+
+
+def test_a_full_disk_is_one_line_and_the_run_can_be_resumed(tmp_path, monkeypatch, capsys, run):
+    target = tmp_path / "full"
+    with monkeypatch.context() as patched:
+        stop_after_one_epoch(patched, OSError(28, "No space left on device"))
+        assert train.main([*SMALL, "--run", str(target)]) == 2
+    assert "No space left on device" in one_line(capsys)
+    assert not target.exists()
+    assert train.main([*SMALL, "--run", str(target), "--resume"]) == 0
+    same_losses(target, run)
+
+
+def test_bad_clips_are_listed_or_stop_the_run(tmp_path, capsys, tiny_corpus, monkeypatch):
+    (tmp_path / "bad.wav").write_text("no audio")
+    clips = tiny_corpus.copy()
+    row = clips.index[(clips["part"] == "train") & (clips["attack"] == "world")][0]
+    clips.loc[row, "path"] = str(tmp_path / "bad.wav")
+    monkeypatch.setitem(CORPORA, "tiny", lambda path: clips)
+    target = tmp_path / "run"
+    argv = [*SMALL, "--set", "training.epochs=1", "--run", str(target)]
+    assert train.main(argv) == 0
+    skipped = pd.read_csv(target / "skipped.csv")
+    assert list(skipped["path"]) == [str(tmp_path / "bad.wav")]
+    assert "cannot be decoded" in skipped["reason"][0]
+    assert str(tmp_path / "bad.wav") not in set(read_scores(target / "scores.csv")["path"])
+    clips.loc[clips["attack"] == "world", "path"] = [
+        str(tmp_path / f"absent{number}.wav") for number in range(7)
+    ]
+    assert train.main([*argv, "--overwrite"]) == 2
+    assert "at most 5% of the clips may be unusable" in one_line(capsys)
+    assert (target / "metrics.json").exists()
 
 
 def test_the_run_says_how_to_read_its_figures(tmp_path, capsys):
