@@ -61,8 +61,11 @@ def test_options_are_the_builders_own_and_typed():
         build_detector(Config(model=ModelConfig("transformer")))
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_scores_nearly_the_same(policy, detector, speech):
+# The mantissas have 8 and 11 bits, and a dozen layers add up their rounding.
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_bfloat16", 0.05), ("mixed_float16", 0.01)]
+)
+def test_mixed_precision_scores_nearly_the_same(policy, tolerance, detector, speech):
     keras.config.set_dtype_policy(policy)
     try:
         mixed = build_detector(load_config(CONFIGS / "cnn.yaml"))
@@ -71,7 +74,7 @@ def test_mixed_precision_scores_nearly_the_same(policy, detector, speech):
     mixed.model.set_weights(detector.model.get_weights())
     received = score(mixed.model, speech)
     assert received.dtype == np.float32
-    np.testing.assert_allclose(received, score(detector.model, speech), atol=0.1)
+    np.testing.assert_allclose(received, score(detector.model, speech), rtol=tolerance)
 
 
 def test_pooling_is_the_weighted_mean_and_deviation(speech):
