@@ -92,10 +92,22 @@ def check_parts(clips: pd.DataFrame, source: str) -> None:
     for part in ("train", "validation", "test"):
         for label in LABELS:
             if not ((clips["part"] == part) & (clips["label"] == label)).any():
+                mend = "Is data.unseen_attacks taking them all away?"
+                if part not in set(clips["part"]):
+                    mend = f"Name a part {part}, or no part at all, to have the clips split."
                 raise ValueError(
                     f"{source}: the {part} part needs clips of both classes. Received: none with "
-                    f"label {label}. Is data.unseen_attacks taking them all away?"
+                    f"label {label}. {mend}"
                 )
+    check_sides(clips, source)
+
+
+def check_sides(clips: pd.DataFrame, source: str) -> None:
+    """Checks that no speaker or source recording stands on two sides.
+
+    Raises:
+        ValueError: one does (`unseen` belongs to the side of `test`).
+    """
     side = clips["part"].replace({"unseen": "test"})
     for column in ("speaker", "source"):
         known = clips[column] != UNKNOWN

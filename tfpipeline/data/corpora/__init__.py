@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from tfpipeline.data.corpora.demo import load_demo
+from tfpipeline.data.corpora.folder import load_folder
+from tfpipeline.data.corpora.manifest import load_manifest
 
 
 def _load_demo(path: str | None) -> pd.DataFrame:
@@ -15,7 +17,11 @@ def _load_demo(path: str | None) -> pd.DataFrame:
     return load_demo()
 
 
-CORPORA: dict[str, Callable[[str | None], pd.DataFrame]] = {"demo": _load_demo}
+CORPORA: dict[str, Callable[[str | None], pd.DataFrame]] = {
+    "demo": _load_demo,
+    "folder": load_folder,
+    "manifest": load_manifest,
+}
 
 
 def load_corpus(name: str) -> pd.DataFrame:

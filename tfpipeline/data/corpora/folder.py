@@ -1,0 +1,211 @@
+"""The `folder` corpus: any tree of audio files whose folders' names tell the labels.
+
+The nearest folder above a file whose name means bonafide or spoof decides, so `real/fake/x.wav` is
+a spoof. Of the folders below it, the first that has no namesake among the bonafide folders is the
+attack: `fake/hifigan/x.wav`, `fake/p225/hifigan/x.wav`. Part folders (`train`, `dev`, `eval` …) are
+kept if all clips stand below one; otherwise the clips are split. What begins with a dot is left
+out, and a folder that links lead to more than once is read once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from tfpipeline.data.clips import LABELS, UNKNOWN, check_sides, normalise_manifest
+from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
+from tfpipeline.data.corpora.stems import is_generic, sources_of_stems, speaker_of_stem
+from tfpipeline.data.splits import split_by_best_group
+
+AUDIO_SUFFIXES = ("wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "aac", "mp4")
+ENDINGS = tuple(f".{suffix}" for suffix in AUDIO_SUFFIXES)
+SPEAKERS_A_PART = 3  # with fewer, what looks like speakers may be anything
+ALMOST_ALL = 0.95
+LANGUAGE = re.compile(r"[a-z]{1,2}([-_][a-z]{2})?", re.IGNORECASE)
+
+
+def load_folder(path: str | None) -> pd.DataFrame:
+    """The manifest of a folder; what was made of its names goes to stderr."""
+    if not path:
+        raise ValueError(
+            "--data folder needs a PATH. Received: none. Such as --data folder:/data/speech, "
+            "with /data/speech/real and /data/speech/fake."
+        )
+    clips, said = read_folder(path)
+    for line in said:
+        print(f"folder: {line}", file=sys.stderr)
+    return clips
+
+
+def read_folder(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
+    """Lists a folder, labels its clips by their folders, and splits them if it has no parts.
+
+    Args:
+        path: the folder; its own name says nothing.
+    Returns:
+        The manifest, and lines that say what was made of the names. `clip_id` is the path below
+        the folder.
+    Raises:
+        FileNotFoundError, NotADirectoryError, PermissionError: the folder, or one in it.
+        ValueError: no audio, no folder that tells a label, a class without clips, or a speaker or
+            source on two sides.
+    """
+    root = Path(path).expanduser()
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: no such folder. Is the path right?")
+    if not root.is_dir():
+        raise NotADirectoryError(
+            f"{root}: expected a folder. Received: a file. A table of clips is read with "
+            f"--data manifest:{root}."
+        )
+    clips, said = _label(root, dict(_audio_folders(root)))
+    if (clips["part"] != UNKNOWN).all():
+        counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
+        said.append(f"parts kept as the folders name them: {counts}")
+        return _tell_leaks(clips, said, root), said
+    if (clips["part"] != UNKNOWN).any():
+        several = (clips["part"] != UNKNOWN).sum()
+        said.append(f"part folders are above {several} of {len(clips)} clips only: left aside")
+    clips, how = split_by_best_group(_tell_groups(clips), str(root), SPEAKERS_A_PART)
+    return clips.drop(columns=["stem", "below"]), [*said, how.replace(":", ", by the names:", 1)]
+
+
+def _audio_folders(root: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Each folder's names below `root`, and its audio files; linked folders come last."""
+    waiting, links, visited = [()], [], set()
+    while waiting or links:
+        names = waiting.pop() if waiting else links.pop()
+        folder = os.path.join(root, *names)
+        try:
+            status = os.stat(folder)
+            # By inode, so that a link to a folder above, or to one read already, ends here.
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            files = []
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        (links if entry.is_symlink() else waiting).append((*names, entry.name))
+                    elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
+                        files.append(entry.name)
+        except PermissionError:
+            raise PermissionError(
+                f"{folder}: the folder cannot be read. Received: permission denied. "
+                "Is it another user's? Move it away, or chmod it."
+            ) from None
+        yield names, sorted(files)
+
+
+def _label(root: Path, folders: dict[tuple[str, ...], list[str]]) -> tuple[pd.DataFrame, list[str]]:
+    """The clips of all folders that tell a label, with `stem` and `below` besides, and notes."""
+    rows, said, unlabelled, nested = [], [], {}, []
+    for names, files in sorted(folders.items()):
+        known = [at for at, name in enumerate(names) if label_from_name(name)]
+        if not files:
+            continue
+        if not known:
+            unlabelled["/".join(names) or "the folder itself"] = len(files)
+            continue
+        label = label_from_name(names[known[-1]])
+        if any(label_from_name(names[at]) != label for at in known):
+            nested.append("/".join(names))
+        parts = [part_from_name(name) for name in names]
+        below = tuple(n for n in names[known[-1] + 1 :] if not part_from_name(n))
+        part = next((part for part in reversed(parts) if part), UNKNOWN)
+        attack = names[known[-1]].lower() if label == "spoof" else UNKNOWN
+        folder = os.path.join(root, *names)
+        for file in files:
+            rows.append((
+                "/".join((*names, file)), os.path.join(folder, file), label, attack, part,
+                file.rpartition(".")[0], below,
+            ))  # fmt: skip
+    _refuse_unusable(root, folders, {row[2] for row in rows}, bool(rows or unlabelled))
+    if unlabelled:
+        examples = ", ".join(list(unlabelled)[:3])
+        said.append(f"{sum(unlabelled.values())} files tell no label and are left out: {examples}")
+    if nested:
+        said.append(f"folders in one of the other class, the nearest name counts: {nested[0]} …")
+    columns = ["clip_id", "path", "label", "attack", "part", "stem", "below"]
+    clips = pd.DataFrame(rows, columns=columns)
+    bonafide = set().union(*clips["below"][clips["label"] == "bonafide"].unique())
+    clips["attack"] = [
+        next((n for n in below if n not in bonafide), attack) if attack != UNKNOWN else attack
+        for attack, below in zip(clips["attack"], clips["below"], strict=True)
+    ]
+    return normalise_manifest(clips, str(root)), said
+
+
+def _refuse_unusable(root: Path, folders, labels: set[str], any_audio: bool) -> None:
+    found = sorted({name for names in folders for name in names})
+    listed = ", ".join(found[:10]) + (" …" if len(found) > 10 else "") if found else "none"
+    if not any_audio:
+        raise ValueError(
+            f"{root}: expected audio files ({', '.join(AUDIO_SUFFIXES)}). Received: none. "
+            f"Folders in it: {listed}."
+        )
+    if not any(label_from_name(name) for name in found):
+        raise ValueError(
+            f"{root}: expected sub-folders whose names tell the label. Received: {listed}. "
+            f"Rename them; known names: {known_label_names()}."
+        )
+    for label in LABELS:
+        if label not in labels:
+            raise ValueError(
+                f"{root}: expected clips of both classes. Received: no {label} clip, in folders "
+                f"{listed}. Known names: {known_label_names()}."
+            )
+
+
+def _tell_groups(clips: pd.DataFrame) -> pd.DataFrame:
+    """Fills `speaker`, if almost all names tell one, and `source`."""
+    # Corpus names first: LibriSpeech's folders next to the files are chapters, not speakers.
+    for speakers in (clips["stem"].map(speaker_of_stem), _folder_speakers(clips)):
+        if (speakers != UNKNOWN).mean() >= ALMOST_ALL and speakers.nunique() >= SPEAKERS_A_PART:
+            clips = clips.assign(speaker=speakers)
+            break
+    return clips.assign(source=sources_of_stems(clips["stem"], clips["label"], clips["speaker"]))
+
+
+def _folder_speakers(clips: pd.DataFrame) -> pd.Series:
+    """Speakers by folders that stand right above bonafide files and also below spoof ones."""
+    of_label = defaultdict(set)
+    for label, below in set(zip(clips["label"], clips["below"], strict=True)):
+        of_label[label].update(below[-1:] if label == "bonafide" else below)
+    shared = {n for n in of_label["bonafide"] & of_label["spoof"] if not LANGUAGE.fullmatch(n)}
+    return clips["below"].map(lambda below: next((n for n in below[::-1] if n in shared), UNKNOWN))
+
+
+def _tell_leaks(clips: pd.DataFrame, said: list[str], root: Path) -> pd.DataFrame:
+    """Checks given parts: refuses what is surely a leak, and tells what may be one.
+
+    Raises:
+        ValueError: a speaker or source that a telling name names stands on two sides.
+    """
+    by_folder = _folder_speakers(clips)
+    clips = _tell_groups(clips)
+    if clips["speaker"].nunique() <= 2 * SPEAKERS_A_PART:
+        clips["speaker"] = UNKNOWN  # one reader's corpus, such as LJSpeech, must share it
+    elif clips["speaker"].equals(by_folder.rename("speaker")):
+        side = clips["part"].replace({"unseen": "test"})
+        shared = side.groupby(by_folder).nunique().drop(UNKNOWN, errors="ignore")
+        shared = shared.index[shared > 1]
+        if len(shared):
+            said.append(
+                f"{len(shared)} folders stand in several parts, such as {shared[0]}: if they are "
+                "speakers, test knows voices of train, and the figures are too good"
+            )
+            clips["speaker"] = UNKNOWN
+    # file12.wav of one part has nothing to do with file12.wav of another.
+    clips["source"] = clips["source"].mask(clips["stem"].map(is_generic), UNKNOWN)
+    clips = clips.drop(columns=["stem", "below"])
+    check_sides(clips, str(root))
+    return clips

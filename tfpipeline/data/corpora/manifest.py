@@ -1,0 +1,241 @@
+"""The `manifest` corpus: any CSV or Parquet table of clips.
+
+Needed columns: `path`, from the table's folder on, and `label`, in any of the words of
+`data.corpora.labels`. Those of `MANIFEST_COLUMNS` are understood, `split` is another name for
+`part`, all others are kept. Rows are counted from 1, without the header.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, check_sides, normalise_manifest
+from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
+from tfpipeline.data.splits import split_by_best_group
+
+NUMBERS = {"0", "1", "-1", "0.0", "1.0", "true", "false"}
+LISTED_FROM = 32  # files of one folder; fewer are looked up one by one
+THREADS = 16  # network disks answer late, but many at a time
+
+
+def load_manifest(path: str | None) -> pd.DataFrame:
+    """The clips of a table; how they were split goes to stderr."""
+    if not path:
+        raise ValueError(
+            "--data manifest needs a PATH. Received: none. Such as --data manifest:clips.csv, a "
+            "table with the columns path and label."
+        )
+    clips, said = read_table(path)
+    for line in said:
+        print(f"manifest: {line}", file=sys.stderr)
+    return clips
+
+
+def read_table(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
+    """Reads a table of clips, checks it, and splits the clips if it names no parts.
+
+    Args:
+        path: CSV in UTF-8, or Parquet; the first bytes tell which.
+    Returns:
+        The manifest, and lines that say what was made of it. `clip_id` is the path as written,
+        unless there is a column of that name.
+    Raises:
+        FileNotFoundError: there is no such table.
+        ValueError: it cannot be read, a column is missing, a value is not understood, a file is
+            missing or stands in it twice, or a speaker or source stands on two sides.
+    """
+    table = Path(path).expanduser()
+    clips = _named_columns(_read_any(table), str(table))
+    folder = str(table.parent)
+    clips["path"] = [os.path.join(folder, clip) for clip in clips["path"].tolist()]
+    _refuse_repeated(clips["path"], str(table))
+    _refuse_missing(clips["path"], str(table))
+    clips = normalise_manifest(clips, str(table))
+    given = clips["part"] != UNKNOWN
+    if given.all():
+        check_sides(clips, str(table))
+        counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
+        return clips, [f"parts as the table names them: {counts}"]
+    if given.any():
+        raise ValueError(
+            f"{table}, row {_first(~given)}: every clip has a part, or none has. Received: no part "
+            f"in {(~given).sum()} of {len(clips)} rows. Remove the column to have them split."
+        )
+    clips, said = split_by_best_group(clips, str(table))
+    return clips, [said.replace(":", ", by the table's columns:", 1)]
+
+
+def _read_any(table: Path) -> pd.DataFrame:
+    """The table with text in every cell, "" where there is nothing."""
+    if not table.exists():
+        raise FileNotFoundError(f"{table}: no such file. Is the path right?")
+    if table.is_dir():
+        raise ValueError(
+            f"{table}: expected a CSV or Parquet file. Received: a folder. Audio sorted into "
+            f"folders is read with --data folder:{table}."
+        )
+    with open(table, "rb") as opened:
+        head = opened.read(4096)
+    if not head.strip():
+        raise ValueError(f"{table}: expected a table of clips. Received: an empty file.")
+    try:
+        if head.startswith(b"PAR1"):
+            clips = pd.read_parquet(table)
+        elif b"\0" in head:
+            raise ValueError("binary data, or UTF-16. Save it as CSV in UTF-8")
+        else:
+            with warnings.catch_warnings():
+                # Too many cells in a row are only warned of, and would be cut off.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                clips = pd.read_csv(
+                    table, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+                )
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise ValueError(
+            f"{table}: a CSV file is text in UTF-8. Received: byte 0x{byte:02x}, which does not "
+            "belong there. Save it as UTF-8."
+        ) from None
+    except ImportError:
+        raise ValueError(
+            f"{table}: Parquet needs the package pyarrow, in the version that fits NumPy's. "
+            "Received: none that works. pip install -r requirements.txt."
+        ) from None
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"{table}: expected a table in CSV or Parquet. Received: {reason}."
+        ) from None
+    if not len(clips):
+        raise ValueError(f"{table}: expected a row for each clip. Received: 0 rows.")
+    clips.columns = [str(column).strip() for column in clips.columns]
+    return clips.reset_index(drop=True)
+
+
+def _named_columns(clips: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Brings the columns, labels, parts and lengths to the manifest's names."""
+    known = {*MANIFEST_COLUMNS, "split", "clip_id"}
+    clips = clips.rename(columns={c: c.lower() for c in clips if c.lower() in known})
+    if "part" not in clips:
+        clips = clips.rename(columns={"split": "part"})
+    missing = [column for column in ("path", "label") if column not in clips]
+    if missing:
+        raise ValueError(
+            f"{source}: expected the columns path and label. Received: {', '.join(clips.columns)}; "
+            f"no {' and no '.join(missing)}. Is there a header, and are there commas between?"
+        )
+    for column in known & set(clips.columns) - {"seconds"}:
+        text = clips[column].astype(object).where(clips[column].notna(), "")
+        clips[column] = text.astype(str).str.strip()
+        if column not in ("path", "clip_id"):
+            clips[column] = clips[column].replace("", UNKNOWN)
+    if (clips["path"] == "").any():
+        row = _first(clips["path"] == "")
+        raise ValueError(f"{source}, row {row}: expected a path. Received: an empty cell.")
+    if "clip_id" not in clips:
+        clips["clip_id"] = clips["path"]
+    if "attack" not in clips:
+        clips["attack"] = UNKNOWN
+    written, clips["label"] = clips["label"], _labels(clips["label"], source)
+    # A spoof of an unknown attack is called what its label says, such as `tts`, as in `folder`.
+    clips["attack"] = clips["attack"].mask(clips["attack"] == UNKNOWN, written.str.lower())
+    clips["attack"] = clips["attack"].mask(clips["label"] == "bonafide", UNKNOWN)
+    if "part" in clips:
+        clips["part"] = clips["part"].map(lambda part: part_from_name(part) or part)
+    if "seconds" in clips:
+        clips["seconds"] = _seconds(clips["seconds"], source)
+    return clips
+
+
+def _labels(written: pd.Series, source: str) -> pd.Series:
+    labels = written.map({name: label_from_name(name) for name in written.unique()})
+    unknown = labels.isna()
+    if unknown.any():
+        row = _first(unknown)
+        value = written[row - 1]
+        if value.lower() in NUMBERS:
+            raise ValueError(
+                f"{source}, row {row}: a label is a word. Received: {value!r}. Which is which? "
+                "Corpora differ: write bonafide or spoof instead."
+            )
+        raise ValueError(
+            f"{source}, row {row}: a label is a word for bonafide or spoof. Received: {value!r}, "
+            f"one of {unknown.sum()} such rows. Known words: {known_label_names()}."
+        )
+    return labels
+
+
+def _seconds(written: pd.Series, source: str) -> pd.Series:
+    seconds = pd.to_numeric(written, errors="coerce").astype(float)
+    empty = written.isna() | written.astype(str).str.strip().isin(["", UNKNOWN])
+    bad = ~empty & ~(np.isfinite(seconds) & (seconds > 0))
+    if bad.any():
+        raise ValueError(
+            f"{source}, row {_first(bad)}: seconds must be a number above 0, or empty. "
+            f"Received: {written[_first(bad) - 1]!r}. Is it in another unit?"
+        )
+    return seconds
+
+
+def _refuse_repeated(paths: pd.Series, source: str) -> None:
+    plain = paths.map(os.path.normpath)
+    repeated = plain.duplicated()
+    if repeated.any():
+        second = _first(repeated)
+        first = _first(plain == plain[second - 1])
+        raise ValueError(
+            f"{source}, row {second}: each file stands in a table once. Received: "
+            f"{paths[second - 1]} again, first in row {first}; {repeated.sum()} such rows."
+        )
+
+
+def _refuse_missing(paths: pd.Series, source: str) -> None:
+    absent = missing_files(list(paths))
+    if absent:
+        examples = ", ".join(f"{paths[at]} (row {at + 1})" for at in absent[:3])
+        raise ValueError(
+            f"{source}: expected every file to be there. Received: {len(absent)} of {len(paths)} "
+            f"missing: {examples}{' …' if len(absent) > 3 else ''}. Relative paths start from the "
+            "table's own folder."
+        )
+
+
+def missing_files(paths: Sequence[str]) -> list[int]:
+    """Positions of the paths at which there is nothing, in order.
+
+    A folder of which many files are asked for is listed once, which is far cheaper than asking for
+    each; folders are looked at in parallel.
+    """
+    wanted = defaultdict(list)
+    for at, path in enumerate(paths):
+        folder, _, name = path.rpartition(os.sep)
+        wanted[folder].append((at, name))
+
+    def look(folder: str) -> list[int]:
+        asked = wanted[folder]
+        if len(asked) < LISTED_FROM:
+            return [at for at, _ in asked if not os.path.exists(paths[at])]
+        try:
+            there = set(os.listdir(folder or os.sep))
+        except OSError:
+            return [at for at, _ in asked]
+        return [at for at, name in asked if name not in there]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return sorted(at for absent in pool.map(look, wanted) for at in absent)
+
+
+def _first(rows: pd.Series) -> int:
+    """The number of the first row that is marked, from 1."""
+    return int(np.flatnonzero(rows)[0]) + 1
