@@ -77,7 +77,7 @@ def _judge(config, run: str, clips, audio, detector, selection, folder: Path) ->
     from tfpipeline.evaluation.calibration import fit_calibration
     from tfpipeline.evaluation.scores import score_table, write_scores
     from tfpipeline.evaluation.summary import summarise
-    from tfpipeline.files.atomic import atomic_file, write_json
+    from tfpipeline.files.atomic import write_json, write_table
     from tfpipeline.models.scoring import ClipScorer
     from tfpipeline.serving.signatures import export_saved_model
 
@@ -94,12 +94,8 @@ def _judge(config, run: str, clips, audio, detector, selection, folder: Path) ->
     write_json(folder / "calibration.json", asdict(calibration))
     write_scores(folder / "scores.csv", table)
     write_json(folder / "metrics.json", metrics)
-    for name, content in (
-        ("history.csv", history),
-        ("skipped.csv", pd.DataFrame(columns=["path", "reason"])),
-    ):
-        with atomic_file(folder / name) as partial:
-            content.to_csv(partial, index=False)
+    write_table(folder / "history.csv", history)
+    write_table(folder / "skipped.csv", pd.DataFrame(columns=["path", "reason"]))
     _draw(clips, audio, detector, history, folder / "figures")
     export_saved_model(detector.model, detector.window, calibration, folder / "serving")
     return metrics

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.files.atomic import atomic_file
+from tfpipeline.files.atomic import write_table
 
 MANIFEST_COLUMNS = (
     "path", "label", "speaker", "attack", "source", "part", "language", "codec", "seconds",
@@ -41,8 +41,7 @@ def write_manifest(path: str | Path, clips: pd.DataFrame) -> None:
         str(Path(clip).relative_to(path.parent)) if Path(clip).is_relative_to(path.parent) else clip
         for clip in table["path"]
     ]
-    with atomic_file(path) as partial:
-        table.to_csv(partial, index=False)
+    write_table(path, table)
 
 
 def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tfpipeline.evaluation.calibration import Calibration
-from tfpipeline.files.atomic import atomic_file
+from tfpipeline.files.atomic import write_table
 
 SCORE_COLUMNS = (
     "clip_id", "path", "part", "label", "attack", "speaker", "source", "language", "codec",
@@ -37,8 +37,7 @@ def score_table(clips: pd.DataFrame, scores: np.ndarray, calibration: Calibratio
 
 def write_scores(path: str | Path, table: pd.DataFrame) -> None:
     """Writes a score table as CSV, atomically, every float64 digit kept."""
-    with atomic_file(path) as partial:
-        table.to_csv(partial, index=False)
+    write_table(path, table)
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
