@@ -183,7 +183,7 @@ def disperse(waveform: np.ndarray, seconds: float, random: np.random.Generator) 
 
 
 def write_wav(path: Path, waveform: np.ndarray) -> None:
-    """Writes 16-bit WAV at 16 kHz, atomically; it is decoded ten times as fast as FLAC."""
+    """Writes 16-bit WAV at 16 kHz, atomically; decoding FLAC would slow training down."""
     import soundfile
 
     with atomic_file(path) as partial:
