@@ -16,6 +16,7 @@ from tfpipeline.serving.run import load_detector, open_run
 SMALL = [
     "--model", "cnn", "--data", "tiny", "--set", "training.epochs=2", "--set",
     "training.batch_size=4", "--set", "data.crop_seconds=1", "--set", "model.channels=[4, 8]",
+    "--set", "data.unseen_attacks=[hifigan]",
 ]  # fmt: skip
 CONTENTS = {
     "config.yaml", "environment.json", "model.weights.h5", "calibration.json", "scores.csv",

@@ -52,7 +52,7 @@ def test_switches_that_yaml_reads_as_booleans(tmp_path):
         ("training: {learning_rate: fast}", r"must be a finite number\. Received: 'fast'"),
         ("training: {learning_rate: .nan}", r"must be a finite number\. Received: nan"),
         ("training: 3", r"training must be a section of keys\. Received: 3"),
-        ("data: {cache: disc}", r"data\.cache must be one of 'memory', 'none'"),
+        ("data: {cache: disc}", r"data\.cache must be one of 'auto', 'memory', 'disk', 'none'"),
         ("augment: {snr_db: [1, 2, 3]}", r"augment\.snr_db must be a list of"),
         ("[1, 2]", "a config is a mapping"),
         ("a: [1", "a config is a readable YAML file"),

@@ -29,16 +29,18 @@ class DataConfig:
     Attributes:
         corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`.
         unseen_attacks: attacks kept out of training and validation; those of the test speakers
-            make up the `unseen` part.
+            make up the `unseen` part. null: those that the corpus proposes (`hifigan` for `demo`,
+            none for a corpus of one's own).
         window_seconds: length of the windows that a clip is scored over.
         crop_seconds: length of the random crops that a model is trained on; null: the window's.
             Shorter crops are cheaper and more varied, for networks that take any length.
         cache: where decoded audio is kept: `memory`, `disk` (in the user's cache, for later runs
-            too), `none` (decoded from its file each time), or `auto`: memory while it is small.
+            too), `none` (decoded from its file each time), or `auto`: memory up to four hours of
+            audio, else none.
     """
 
     corpus: str = "demo"
-    unseen_attacks: tuple[str, ...] = ("hifigan",)
+    unseen_attacks: tuple[str, ...] | None = None
     window_seconds: float = 4.0
     crop_seconds: float | None = None
     cache: Literal["auto", "memory", "disk", "none"] = "auto"

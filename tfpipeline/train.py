@@ -45,9 +45,8 @@ def _train(flags: argparse.Namespace) -> int:
     quiet_tensorflow()
 
     from tfpipeline.data.clips import check_parts, corpus_fingerprint
-    from tfpipeline.data.corpora import load_corpus
+    from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.pipeline import open_audio
-    from tfpipeline.data.splits import hold_out_attacks
     from tfpipeline.evaluation.summary import print_summary
     from tfpipeline.files.atomic import write_table
     from tfpipeline.training.fit import device_settings, fit_network
@@ -58,8 +57,7 @@ def _train(flags: argparse.Namespace) -> int:
         write_environment,
     )
 
-    clips = load_corpus(config.data.corpus)
-    clips = hold_out_attacks(clips, config.data.unseen_attacks)
+    clips = load_clips(config.data)
     check_parts(clips, config.data.corpus)
     clips, audio, skipped = open_audio(clips, config.data.cache)
     if len(skipped):

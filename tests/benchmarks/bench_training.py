@@ -14,16 +14,15 @@ import os
 import statistics
 import sys
 import time
+from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.data.clips import read_manifest
-from tfpipeline.data.corpora import load_corpus
+from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.pipeline import open_audio
-from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.models.detector import build_detector
 from tfpipeline.training.fit import device_settings, training_stream
 
@@ -37,8 +36,9 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     flags = parser.parse_args()
     config = load_config(CONFIGS / f"{flags.model}.yaml", flags.overrides)
-    clips = read_manifest(flags.manifest) if flags.manifest else load_corpus("demo")
-    clips = hold_out_attacks(clips, config.data.unseen_attacks)
+    if flags.manifest:
+        config = replace(config, data=replace(config.data, corpus=f"manifest:{flags.manifest}"))
+    clips = load_clips(config.data)
     train = clips[clips["part"] == "train"].reset_index(drop=True)
 
     detector = build_detector(config)

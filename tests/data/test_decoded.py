@@ -95,9 +95,11 @@ def test_only_what_is_missing_is_decoded(tiny_corpus, cache, monkeypatch):
     assert asked == [5, len(tiny_corpus) - 5, 0]
 
 
-def test_auto_goes_to_the_disk_when_memory_would_not_do(tiny_corpus, cache, monkeypatch):
-    open_audio(tiny_corpus, "auto")
-    assert stored(cache) == []
+def test_auto_keeps_nothing_when_memory_would_not_do(tiny_corpus, cache, monkeypatch, capsys):
+    _, kept, _ = open_audio(tiny_corpus, "auto")
     monkeypatch.setattr(pipeline, "MEMORY_SAMPLES", 200_000)
-    open_audio(tiny_corpus, "auto")
-    assert len(stored(cache)) == len(tiny_corpus)
+    _, audio, skipped = open_audio(tiny_corpus, "auto")
+    assert "data.cache=disk" in capsys.readouterr().err
+    assert stored(cache) == []
+    assert not len(skipped)
+    np.testing.assert_array_equal(audio.waveform(np.int64(3)), kept.waveform(np.int64(3)))

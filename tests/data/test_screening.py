@@ -1,9 +1,12 @@
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
 
+from tfpipeline.data import screening
 from tfpipeline.data.pipeline import open_audio
-from tfpipeline.data.screening import drop_skipped, screen_clips
+from tfpipeline.data.screening import drop_skipped, screen_clips, screen_once
 
 
 @pytest.fixture
@@ -67,3 +70,21 @@ def test_every_cache_skips_the_same(cache, tiny_corpus, bad, tmp_path, monkeypat
     for row in (5, 6):
         expected = soundfile.read(kept["path"][row], dtype="float32")[0]
         np.testing.assert_array_equal(audio.waveform(np.int64(row)), expected)
+
+
+def test_an_answer_is_kept_until_a_clip_changes(tiny_corpus, bad, tmp_path, monkeypatch):
+    asked = []
+    screen = screening.screen_clips
+    monkeypatch.setattr(
+        screening, "screen_clips", lambda paths, keep: asked.append(1) or screen(paths, keep)
+    )
+    own = tmp_path / "own.wav"
+    shutil.copy(tiny_corpus["path"][0], own)
+    paths = [str(own), next(iter(bad)), tiny_corpus["path"][1], str(tmp_path / "absent.wav")]
+    first = screen_once(paths, tmp_path / "answers")
+    assert set(first) == {1, 3}
+    assert screen_once(paths, tmp_path / "answers") == first
+    assert len(asked) == 1
+    own.write_bytes(b"no audio any more")
+    assert set(screen_once(paths, tmp_path / "answers")) == {0, 1, 3}
+    assert len(asked) == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class DecodedFiles:
         """Stores the samples of one clip, and removes those of an older state of it."""
         file = Path(self.files[index])
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.partial")
+        partial = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
         try:
             waveform.astype("<f4").tofile(partial)
             partial.replace(file)

@@ -7,6 +7,7 @@ at position p equals the rest of one that started at 0: a stopped run goes on ex
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from tfpipeline.data.audio import SAMPLE_RATE, decode
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.decoded import DecodedFiles
 from tfpipeline.data.resample import stretch
-from tfpipeline.data.screening import drop_skipped, screen_clips
+from tfpipeline.data.screening import drop_skipped, screen_clips, screen_once
 from tfpipeline.data.windows import cut_windows, repeat_to
 
 PARALLEL = tf.data.AUTOTUNE
@@ -58,24 +59,25 @@ def open_audio(
         clips: a manifest.
         cache: where decoded audio is kept: `memory`; `disk`, in the user's cache, where later runs
             find it; `none`, so that a clip is decoded from its file each time it is asked for;
-            `auto` is `memory` up to `MEMORY_SAMPLES` and `disk` beyond.
+            `auto` is `memory` up to `MEMORY_SAMPLES` and `none` beyond.
     Returns:
         The clips that can be used, their audio (the index of a clip is its row), and a table
         `path, reason` of the clips that cannot.
     Raises:
         ValueError: too many clips cannot be used.
     """
-    if cache == "none":
-        reasons = screen_clips(clips["path"], lambda index, waveform: None)
-        kept, skipped = drop_skipped(clips, reasons)
-        paths = tf.constant(kept["path"].to_numpy(dtype=str))
-        return kept, Audio(lambda index: decode(tf.gather(paths, index)), len(kept)), skipped
     if cache == "disk":
         return _open_on_disk(clips)
-    try:
-        return _open_in_memory(clips, MEMORY_SAMPLES if cache == "auto" else None)
-    except _TooLongError:
-        return _open_on_disk(clips)
+    if cache != "none":
+        try:
+            return _open_in_memory(clips, MEMORY_SAMPLES if cache == "auto" else None)
+        except _TooLongError:
+            print(
+                "more audio than memory is meant for: each clip is decoded whenever it is needed. "
+                "--set data.cache=disk keeps it decoded.",
+                file=sys.stderr,
+            )
+    return _open_files(clips)
 
 
 class _TooLongError(Exception):
@@ -107,6 +109,13 @@ def _open_in_memory(clips: pd.DataFrame, most_samples: int | None) -> tuple:
         lambda index: samples[tf.gather(begins, index) : tf.gather(ends, index)], len(kept)
     )
     return kept, audio, skipped
+
+
+def _open_files(clips: pd.DataFrame) -> tuple:
+    """`open_audio` with nothing kept: whatever the number of clips, memory holds their names."""
+    kept, skipped = drop_skipped(clips, screen_once(clips["path"]))
+    paths = tf.constant(kept["path"].to_list())
+    return kept, Audio(lambda index: decode(tf.gather(paths, index)), len(kept)), skipped
 
 
 def _open_on_disk(clips: pd.DataFrame) -> tuple:

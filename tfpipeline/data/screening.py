@@ -6,15 +6,23 @@ many of them that something else must be wrong stop the run.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
 from tfpipeline.data.audio import check_waveform, decode, read_clip
+from tfpipeline.files.archives import cache_folder
+from tfpipeline.files.atomic import write_json
 
 MAX_SKIPPED_SHARE = 0.05
+# Another version for other answers: a change of the decoder or of the checks raises it.
+VERSION = 1
 
 
 def screen_clips(paths: Sequence[str], keep: Callable[[int, np.ndarray], None]) -> dict[int, str]:
@@ -56,6 +64,35 @@ def screen_clips(paths: Sequence[str], keep: Callable[[int, np.ndarray], None]) 
             except (ValueError, OSError) as error:
                 reasons[index] = str(error)
             bar.update()
+    return reasons
+
+
+def screen_once(paths: Sequence[str], folder: Path | None = None) -> dict[int, str]:
+    """`screen_clips` for clips that are not kept: its answer is kept instead.
+
+    The same list of unchanged files (by path, size and change time) is not decoded again.
+
+    Args:
+        paths: of the clips.
+        folder: of the answers; default: `screened` in the user's cache.
+    Returns:
+        index → reason, of each clip that cannot be used.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        absolute = os.path.abspath(path)
+        try:
+            stat = os.stat(absolute)
+            state = f"{stat.st_size} {stat.st_mtime_ns}"
+        except OSError:
+            state = "absent"
+        digest.update(f"{absolute}\0{state}\n".encode())
+    answer = (folder or cache_folder() / "screened") / f"{digest.hexdigest()[:24]}-v{VERSION}.json"
+    if answer.exists():
+        return {int(index): why for index, why in json.loads(answer.read_text("utf-8")).items()}
+    reasons = screen_clips(paths, lambda index, waveform: None)
+    answer.parent.mkdir(parents=True, exist_ok=True)
+    write_json(answer, reasons)
     return reasons
 
 

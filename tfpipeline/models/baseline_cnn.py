@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import keras
 
+from tfpipeline.models.batch_norm import batch_normalisation
+
 
 def build_baseline_cnn(
     frames: int | None, n_mels: int, *, dropout: float = 0.1, weight_decay: float = 1e-4
@@ -29,13 +31,13 @@ def build_baseline_cnn(
     x = keras.layers.Reshape((frames, n_mels, 1))(spectrogram)
     for filters in (32, 64):
         x = keras.layers.Conv2D(filters, 3, activation="relu", kernel_regularizer=regulariser)(x)
-        x = keras.layers.BatchNormalization()(x)
+        x = batch_normalisation()(x)
         x = keras.layers.MaxPooling2D(2)(x)
         x = keras.layers.Dropout(dropout)(x)
     x = keras.layers.Flatten()(x)
     for units in (64, 32, 16):
         x = keras.layers.Dense(units, activation="relu", kernel_regularizer=regulariser)(x)
-        x = keras.layers.BatchNormalization()(x)
+        x = batch_normalisation()(x)
         x = keras.layers.Dropout(dropout)(x)
     score = keras.layers.Dense(1, kernel_regularizer=regulariser, dtype="float32", name="score")(x)
     return keras.Model(spectrogram, score, name="baseline_cnn")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import keras
 
+from tfpipeline.models.batch_norm import batch_normalisation
 from tfpipeline.models.pooling import AttentiveStatisticsPooling
 
 
@@ -40,20 +41,20 @@ def build_cnn(
 
     spectrogram = keras.Input((None, n_mels), name="spectrogram")
     x = keras.layers.Reshape((-1, n_mels, 1))(spectrogram)  # (batch, frames, n_mels, 1)
-    x = keras.layers.BatchNormalization()(x)
+    x = batch_normalisation()(x)
     for number, filters in enumerate(channels):
         x = keras.layers.Conv2D(
             filters, 3, padding="same", use_bias=False,
             kernel_initializer="he_normal", kernel_regularizer=regulariser,
         )(x)  # fmt: skip
-        x = keras.layers.BatchNormalization()(x)
+        x = batch_normalisation()(x)
         x = keras.layers.Activation("relu")(x)
         if number < len(channels) - 1:
             x = keras.layers.MaxPooling2D(2, padding="same")(x)
         x = keras.layers.SpatialDropout2D(block_dropout)(x)
     x = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]))(x)  # (batch, time, bands * filters)
     x = AttentiveStatisticsPooling(units=head_units)(x)
-    x = keras.layers.BatchNormalization()(x)
+    x = batch_normalisation()(x)
     x = keras.layers.Dense(head_units, activation="relu", kernel_regularizer=regulariser)(x)
     x = keras.layers.Dropout(head_dropout)(x)
     score = keras.layers.Dense(1, dtype="float32", name="score")(x)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from tfpipeline.config import DataConfig
 from tfpipeline.data.corpora.demo import load_demo
 from tfpipeline.data.corpora.folder import load_folder
 from tfpipeline.data.corpora.manifest import load_manifest
+from tfpipeline.data.splits import hold_out_attacks
 
 
 def _load_demo(path: str | None) -> pd.DataFrame:
@@ -22,6 +24,8 @@ CORPORA: dict[str, Callable[[str | None], pd.DataFrame]] = {
     "folder": load_folder,
     "manifest": load_manifest,
 }
+# Attacks that a corpus keeps for its `unseen` part unless a config says otherwise.
+UNSEEN_ATTACKS: dict[str, tuple[str, ...]] = {"demo": ("hifigan",)}
 
 
 def load_corpus(name: str) -> pd.DataFrame:
@@ -37,3 +41,16 @@ def load_corpus(name: str) -> pd.DataFrame:
             "It is given as NAME or NAME:PATH."
         )
     return CORPORA[key](path or None)
+
+
+def load_clips(data: DataConfig) -> pd.DataFrame:
+    """The manifest that a config asks for, with the unseen attacks held out.
+
+    Raises:
+        ValueError: no such corpus, or an attack that it does not hold.
+    """
+    clips = load_corpus(data.corpus)
+    unseen = data.unseen_attacks
+    if unseen is None:
+        unseen = UNSEEN_ATTACKS.get(data.corpus.partition(":")[0], ())
+    return hold_out_attacks(clips, unseen)
