@@ -1,7 +1,6 @@
 """A folder of mixed formats, as a user brings it: trained on, killed, resumed, judged."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import soundfile
 import soxr
 
 from tfpipeline import predict, train
+from tfpipeline.data.foreign import ffmpeg_program
 
 # ending, subtype, sample rate, channels: one after the other, so that each class has all of them
 FORMS = [
@@ -21,7 +21,7 @@ FORMS = [
     ("flac", "PCM_24", 96_000, 1), ("mp3", None, 44_100, 2), ("ogg", "VORBIS", 32_000, 1),
     ("opus", None, 48_000, 2), ("wav", "ULAW", 11_025, 1), ("m4a", None, 37_800, 1),
 ]  # fmt: skip
-FFMPEG = shutil.which("ffmpeg")
+FFMPEG = ffmpeg_program()
 
 
 def write(file, waveform, ending, subtype, rate, channels):

@@ -61,7 +61,10 @@ def _train(flags: argparse.Namespace) -> int:
     check_parts(clips, config.data.corpus)
     clips, audio, skipped = open_audio(clips, config.data.cache)
     if len(skipped):
-        print(f"{len(skipped)} clips are skipped, see skipped.csv", file=sys.stderr)
+        all_clips, verb = len(clips) + len(skipped), "is" if len(skipped) == 1 else "are"
+        print(
+            f"{len(skipped)} of {all_clips} clips {verb} skipped, see skipped.csv", file=sys.stderr
+        )
         check_parts(clips, f"{config.data.corpus} without its unusable clips")
     partial = start_run(target, config, flags.resume)
     settings = device_settings(config.training)

@@ -1,7 +1,7 @@
 import io
 import os
-import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,15 +13,14 @@ from tfpipeline.data import audio, foreign
 from tfpipeline.data.audio import decode, read_clip
 from tfpipeline.data.foreign import decode_foreign
 
-needs_ffmpeg = pytest.mark.skipif(
-    shutil.which("ffmpeg") is None, reason="the ffmpeg program is not on the PATH"
-)
+FFMPEG = foreign.ffmpeg_program()
+needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="there is no ffmpeg program")
 # Of soxr against itself in blocks, and against the graph's filter over 0 to 7 kHz.
 SAME = 2e-6
 
 
 def ffmpeg(*arguments):
-    done = subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", *map(str, arguments)],
+    done = subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-y", *map(str, arguments)],
                           capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
 
@@ -132,7 +131,7 @@ def test_flac_of_unknown_length_and_behind_a_tag(speech, tmp_path):
     wav, piped, tagged = (tmp_path / name for name in ("a.wav", "a.flac", "b.flac"))
     soundfile.write(wav, speech[0], 16_000)
     with open(piped, "wb") as out:
-        subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", wav, "-f", "flac", "pipe:1"],
+        subprocess.run([FFMPEG, "-nostdin", "-v", "error", "-i", wav, "-f", "flac", "pipe:1"],
                        stdout=out, check=True)  # fmt: skip
     np.testing.assert_allclose(read_clip(piped), speech[0], atol=2**-15)
     soundfile.write(tagged, speech[0], 16_000)
@@ -230,6 +229,7 @@ def test_truncated_garbage_and_empty_files(speech, tmp_path):
 
 def test_without_ffmpeg_the_message_says_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(500))
     with pytest.raises(ValueError, match=r"a\.m4a: cannot be decoded: .* install ffmpeg: apt inst"):
         read_clip(tmp_path / "a.m4a")

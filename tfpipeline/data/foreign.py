@@ -66,14 +66,27 @@ def decode_foreign(path: bytes | str, sample_rate: int) -> np.ndarray:
     waveform, complaint = _decode_by_sndfile(name, sample_rate)
     if waveform is not None:
         return waveform
-    program = shutil.which("ffmpeg")
+    program = ffmpeg_program()
     if program is None:
         raise ValueError(
             f"it is no audio that libsndfile knows ({complaint}), and ffmpeg, which reads m4a, "
             "AAC and most else, is not on the PATH. If it is such a file, install ffmpeg: "
-            "apt install ffmpeg, or brew install ffmpeg"
+            "apt install ffmpeg, brew install ffmpeg, or pip install imageio-ffmpeg"
         )
     return _decode_by_ffmpeg(program, name, sample_rate)
+
+
+def ffmpeg_program() -> str | None:
+    """Path of the ffmpeg on the PATH, else of the one in the package imageio-ffmpeg, else None."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        try:
+            import imageio_ffmpeg
+
+            program = imageio_ffmpeg.get_ffmpeg_exe()
+        except (ImportError, RuntimeError):
+            return None
+    return program
 
 
 def _decode_by_sndfile(name: str, sample_rate: int) -> tuple[np.ndarray | None, str]:
