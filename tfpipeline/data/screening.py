@@ -53,16 +53,19 @@ def screen_clips(paths: Sequence[str], keep: Callable[[int, np.ndarray], None]) 
             undecided.discard(index)
             try:
                 check_waveform(waveform, paths[index])
-                keep(index, waveform)
             except ValueError as error:
                 reasons[index] = str(error)
+            else:
+                keep(index, waveform)
             bar.update()
         # What fell out of the pipeline is read again by itself, to learn why.
         for index in sorted(undecided):
             try:
-                keep(index, read_clip(paths[index]))
+                waveform = read_clip(paths[index])
             except (ValueError, OSError) as error:
                 reasons[index] = str(error)
+            else:
+                keep(index, waveform)
             bar.update()
     return reasons
 
