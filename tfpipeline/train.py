@@ -89,21 +89,27 @@ def _train(flags: argparse.Namespace) -> int:
 
 def _judge(config, run: str, clips, audio, detector, selection, folder: Path) -> dict:
     """Scores every clip, and writes all that a run folder holds beside its config."""
+    from tfpipeline.config import config_to_yaml
     from tfpipeline.data.clips import LABELS
+    from tfpipeline.evaluation.breakdown import break_down
     from tfpipeline.evaluation.calibration import fit_calibration
+    from tfpipeline.evaluation.metrics import eer_threshold
+    from tfpipeline.evaluation.report import Judged, write_report
     from tfpipeline.evaluation.scores import score_table, write_scores
-    from tfpipeline.evaluation.summary import summarise
     from tfpipeline.files.atomic import write_json, write_table
     from tfpipeline.models.scoring import ClipScorer
     from tfpipeline.serving.signatures import export_saved_model
 
     scores = ClipScorer(detector.model, detector.window).score_clips(audio)
     chosen = (clips["part"] == "validation").to_numpy()
-    calibration = fit_calibration(clips["label"].map(LABELS)[chosen], scores[chosen])
+    labels = clips["label"].map(LABELS)[chosen].to_numpy()
+    calibration = fit_calibration(labels, scores[chosen])
     table = score_table(clips, scores, calibration)
-    metrics = summarise(
-        table, run, config.model.name, config.data.corpus, detector.model.count_params()
-    )
+    metrics = break_down(
+        table, run, config.model.name, config.data.corpus, detector.model.count_params(),
+        threshold={"value": eer_threshold(labels, scores[chosen]), "rule": "equal error rate",
+                   "part": "validation"},
+    )  # fmt: skip
     history = selection.history_table()
 
     detector.model.save_weights(folder / "model.weights.h5")
@@ -111,6 +117,7 @@ def _judge(config, run: str, clips, audio, detector, selection, folder: Path) ->
     write_scores(folder / "scores.csv", table)
     write_json(folder / "metrics.json", metrics)
     write_table(folder / "history.csv", history)
+    write_report(folder / "report.html", [Judged(metrics, table, config_to_yaml(config))])
     _draw(clips, audio, detector, history, folder / "figures")
     export_saved_model(detector.model, detector.window, calibration, folder / "serving")
     return metrics

@@ -1,120 +1,136 @@
-"""What a score table says: metrics by part and by attack, as `metrics.json` and as a table."""
+"""Metrics as tables in the terminal: one run by part and group, several runs as a leaderboard."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-import pandas as pd
-
-from tfpipeline.data.clips import LABELS
-from tfpipeline.evaluation.metrics import eer_threshold, equal_error_rate, roc_auc
-
-PARTS = ("train", "validation", "test", "unseen")
 # What every printed figure is worth, said beside it each time.
 HONESTY = (
-    "Neither figure says how the model does on other fakes: speech of other makers, microphones "
-    "or codecs may be judged no better than by chance."
+    "No figure says how the model does on other fakes: speech of other makers, microphones or "
+    "codecs may be judged no better than by chance."
 )
-
-
-def summarise(scores: pd.DataFrame, run: str, model: str, data: str, parameters: int) -> dict:
-    """The content of `metrics.json` for a score table of the standard parts.
-
-    `unseen` holds spoofs alone and is judged against the bonafide clips of `test`. The threshold is
-    that of the validation part's equal error rate.
-
-    Args:
-        scores: a score table.
-        run, model, data: names.
-        parameters: trainable ones of the model.
-    Returns:
-        JSON-ready values; what is undefined is None, its reason in `notes`.
-    """
-    notes: list[str] = []
-    validation = scores[scores["part"] == "validation"]
-    threshold = eer_threshold(validation["label"].map(LABELS), validation["score"])
-    parts = {}
-    by_attack: dict[str, dict] = {}
-    for part in [part for part in PARTS if (scores["part"] == part).any()]:
-        rows = part_rows(scores, part)
-        parts[part] = measure(rows, part, notes)
-        bonafide = rows[rows["label"] == "bonafide"]
-        for attack, spoofs in rows[rows["label"] == "spoof"].groupby("attack"):
-            where = f"{part}, attack {attack}"
-            by_attack.setdefault(str(attack), {})[part] = measure(
-                pd.concat([bonafide, spoofs]), where, notes
-            )
-    return {
-        "schema": 1,
-        "run": run,
-        "model": model,
-        "data": data,
-        "parameters": parameters,
-        "threshold": {"value": threshold, "rule": "equal error rate", "part": "validation"},
-        "parts": parts,
-        "groups": {"attack": by_attack},
-        "notes": notes,
-    }
-
-
-def part_rows(scores: pd.DataFrame, part: str) -> pd.DataFrame:
-    """The rows that judge a part: its own, and for `unseen` the bonafide ones of `test` too."""
-    rows = scores[scores["part"] == part]
-    if part == "unseen":
-        tested = scores[(scores["part"] == "test") & (scores["label"] == "bonafide")]
-        rows = pd.concat([tested, rows])
-    return rows
-
-
-def measure(rows: pd.DataFrame, where: str, notes: list[str]) -> dict[str, Any]:
-    """Counts, AUC and EER of some rows; without both classes None, and a line in `notes`."""
-    labels = rows["label"].map(LABELS).to_numpy()
-    counts = {
-        "n_bonafide": int((labels == 0).sum()),
-        "n_spoof": int((labels == 1).sum()),
-        "n_speakers": int(rows["speaker"].nunique()),
-    }
-    if not counts["n_bonafide"] or not counts["n_spoof"]:
-        notes.append(f"{where}: AUC and EER need both classes.")
-        return {**counts, "auc": None, "eer": None}
-    scores = rows["score"].to_numpy()
-    return {
-        **counts, "auc": roc_auc(labels, scores), "eer": equal_error_rate(labels, scores),
-    }  # fmt: skip
+MOST_ROWS = 40  # of one column's values, in the terminal
 
 
 def print_summary(metrics: dict) -> None:
-    """Prints AUC and EER a part and an attack, for a person, on standard output."""
-    from rich.box import SIMPLE
+    """Prints AUC, EER and the rates at the transferred threshold, a part and a group."""
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title=f"{metrics['run']} on {metrics['data']}", box=SIMPLE, title_justify="left")
-    for name in ("part", "attack"):
-        table.add_column(name)
-    for name in ("bonafide", "spoof", "speakers", "AUC", "EER %"):
-        table.add_column(name, justify="right")
-    for part, figures in metrics["parts"].items():
-        attacks = {
-            attack: parts[part]
-            for attack, parts in metrics["groups"]["attack"].items()
-            if part in parts
-        }
-        table.add_row(part, "all", *_cells(figures), style="bold")
-        if len(attacks) > 1 or part == "unseen":
-            for attack, own in attacks.items():
-                table.add_row("", attack, *_cells(own))
     console = Console()
+    table = _table(f"{metrics['run']} on {metrics['data']}", ("part", "attack"))
+    attacks = metrics["groups"].get("attack", {})
+    for part, figures in metrics["parts"].items():
+        table.add_row(part, "all", *_cells(figures), style="bold")
+        own = {attack: parts[part] for attack, parts in attacks.items() if part in parts}
+        if len(own) > 1 or part == "unseen":
+            for attack, group in own.items():
+                table.add_row("", _text(attack), *_cells(group))
     console.print(table)
+    for column, values in metrics["groups"].items():
+        if column != "attack":
+            console.print(_group_table(column, values, metrics))
+    legend = "clips: bonafide + spoof; in brackets: 95 % intervals"
+    if metrics["threshold"]:
+        value, part = metrics["threshold"]["value"], metrics["threshold"]["part"]
+        legend += f"; miss and alarm: at the threshold {value:.3f}, fixed on {part}"
+    console.print(legend + ".", highlight=False)
+    for note in metrics["notes"]:
+        console.print(f"note: {note}.", highlight=False, markup=False)
     console.print(HONESTY, highlight=False)
 
 
+def print_leaderboard(metrics: Sequence[dict], part: str, compared: Sequence[dict]) -> None:
+    """Prints several runs, best AUC on `part` first, with the difference to the best one.
+
+    Args:
+        metrics: contents of `metrics.json`.
+        part: that orders them.
+        compared: of `comparison.compare_runs`.
+    """
+    from rich.console import Console
+
+    table = _table(f"{len(metrics)} models on {metrics[0]['data']}, by AUC on {part}", ("model",))
+    table.add_column("best is above by", justify="right", no_wrap=True)
+    difference = {row["run"]: row for row in compared}
+    for own in ranked(metrics, part):
+        row = difference.get(own["run"])
+        cell = "-" if row is None else _signed(row)
+        figures = own["parts"].get(part)
+        cells = _cells(figures) if figures else ["-"] * 5
+        table.add_row(_text(own["run"]), *cells, cell)
+    Console().print(table)
+
+
+def ranked(metrics: Sequence[dict], part: str) -> list[dict]:
+    """Contents of `metrics.json`, the highest AUC on `part` first; without one they come last."""
+
+    def auc(own: dict) -> float:
+        figures = own["parts"].get(part) or {}
+        return -1.0 if figures.get("auc") is None else figures["auc"]
+
+    return sorted(metrics, key=auc, reverse=True)
+
+
+def percent(value: float | None) -> str:
+    """`12.34` of .1234, `-` of None."""
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def auc_text(figures: dict) -> str:
+    """`.983 [.951, .999]`, without the interval where there is none, `-` without an AUC."""
+    if figures["auc"] is None:
+        return "-"
+    text = f"{figures['auc']:.3f}"
+    if figures["auc_low"] is not None:
+        text += f" [{figures['auc_low']:.3f}, {figures['auc_high']:.3f}]"
+    return text
+
+
+def _table(title: str, names: Sequence[str]):
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(title=_text(title), box=SIMPLE, title_justify="left", padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(name, overflow="fold", min_width=11)
+    for name in ("clips", "AUC", "EER %", "miss %", "alarm %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _group_table(column: str, values: dict, metrics: dict):
+    """One column's values in each part, and their plain mean."""
+    table = _table(f"by {column}", (column, "part"))
+    rows = [(value, part, own[part]) for value, own in values.items() for part in own]
+    for value, part, figures in rows[:MOST_ROWS]:
+        table.add_row(_text(value), part, *_cells(figures))
+    if len(rows) > MOST_ROWS:
+        table.add_row(f"… {len(rows) - MOST_ROWS} more rows in metrics.json")
+    for part, mean in metrics["macro"][column].items():
+        if mean["auc"] is not None:
+            cells = ["", f"{mean['auc']:.3f}", percent(mean["eer"])]
+            table.add_row(f"mean of {mean['n_values']}", part, *cells, style="bold")
+    return table
+
+
 def _cells(figures: dict) -> list[str]:
-    auc, eer = figures["auc"], figures["eer"]
     return [
-        str(figures["n_bonafide"]),
-        str(figures["n_spoof"]),
-        str(figures["n_speakers"]),
-        "-" if auc is None else f"{auc:.4f}",
-        "-" if eer is None else f"{100 * eer:.2f}",
+        f"{figures['n_bonafide']} + {figures['n_spoof']}",
+        auc_text(figures),
+        *(percent(figures[name]) for name in ("eer", "miss_rate", "false_alarm_rate")),
     ]
+
+
+def _signed(row: dict) -> str:
+    if row["difference"] is None:
+        return "-"
+    if row["low"] is None:
+        return "best" if row["difference"] == 0 else f"{row['difference']:.3f}"
+    return f"{row['difference']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _text(value: object):
+    """A name out of a manifest: brackets in it are not markup."""
+    from rich.text import Text
+
+    return Text(str(value))

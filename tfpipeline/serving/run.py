@@ -20,12 +20,14 @@ class Run:
         config: as it was trained.
         calibration: scores into probabilities.
         threshold: on raw scores; a clip is called spoof where score >= threshold.
+        metrics: the content of `metrics.json`.
     """
 
     folder: Path
     config: Config
     calibration: Calibration
     threshold: float
+    metrics: dict
 
 
 def open_run(folder: Path) -> Run:
@@ -51,6 +53,7 @@ def open_run(folder: Path) -> Run:
             config,
             Calibration(*(float(calibration[key]) for key in ("a", "b", "prior"))),
             float(metrics["threshold"]["value"]),
+            metrics,
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(

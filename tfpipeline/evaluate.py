@@ -1,0 +1,192 @@
+"""Evaluates runs and score files: `python -m tfpipeline.evaluate --run cnn`.
+
+Runs are judged on their own scores, or with --data on another corpus, which they score first; score
+files of other systems go through the same figures. Leaves `metrics.json` and `report.html`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from tfpipeline.flags import OK, SAVED_MODELS, quiet_tensorflow, run_command, run_folder
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parses the flags and evaluates; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tfpipeline.evaluate", description=__doc__)
+    parser.add_argument("--run", nargs="+", default=[], metavar="NAME-or-folder", help="runs")
+    parser.add_argument("--scores", nargs="+", default=[], metavar="FILE", help="score files")
+    parser.add_argument("--key", metavar="FILE", help="labels of score files that have none")
+    parser.add_argument(
+        "--polarity", choices=("spoof", "bonafide"),
+        help="what a high score in the score files means (default: as their form says)",
+    )  # fmt: skip
+    parser.add_argument("--data", metavar="NAME[:PATH]", help="corpus that the runs score first")
+    parser.add_argument(
+        "--by", nargs="+", default=[], metavar="COLUMN", help="columns to break down by"
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER",
+        help="default: the run's folder; with --data <run>/evaluations/<corpus>; for several, "
+        "saved_models/evaluations/<names>",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print metrics.json instead of tables")
+    flags = parser.parse_args(argv)
+    return run_command(lambda: _evaluate(flags))
+
+
+def _evaluate(flags: argparse.Namespace) -> int:
+    if not flags.run and not flags.scores:
+        raise ValueError("something to evaluate is needed: --run NAME or --scores FILE.")
+    if flags.data and flags.scores:
+        raise ValueError("--data is scored by runs. Received: --scores too; evaluate them apart.")
+    quiet_tensorflow()
+
+    from tfpipeline.evaluation.comparison import common_part, compare_runs
+    from tfpipeline.evaluation.report import write_report
+    from tfpipeline.evaluation.scores import write_scores
+    from tfpipeline.evaluation.summary import print_leaderboard, print_summary
+    from tfpipeline.files.atomic import write_json, write_table
+
+    judged, skipped = _judge_runs(flags)
+    judged += [_judge_scores(Path(file), flags) for file in flags.scores]
+    names = [own.metrics["run"] for own in judged]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated:
+        raise ValueError(f"each model needs a name of its own. Received: {repeated} twice.")
+    out = _out(flags, names)
+    out.mkdir(parents=True, exist_ok=True)
+    compared = []
+    if len(judged) == 1:
+        content = judged[0].metrics
+    else:
+        tables = {own.metrics["run"]: own.table for own in judged}
+        part = common_part(tables)
+        compared = compare_runs(tables, part)
+        content = {
+            "schema": 1, "part": part, "runs": [own.metrics for own in judged],
+            "compared": compared,
+        }  # fmt: skip
+    if flags.data:
+        write_table(out / "skipped.csv", skipped)
+        for own in judged:
+            suffix = "" if len(judged) == 1 else f"-{_plain(own.metrics['run'])}"
+            write_scores(out / f"scores{suffix}.csv", own.table)
+    write_json(out / "metrics.json", content)
+    write_report(out / "report.html", judged, compared)
+    if flags.json:
+        print(json.dumps(content, indent=2))
+    else:
+        for own in judged:
+            print_summary(own.metrics)
+        if len(judged) > 1:
+            print_leaderboard([own.metrics for own in judged], part, compared)
+    print(f"report: {out / 'report.html'}", file=sys.stderr)
+    return OK
+
+
+def _judge_runs(flags: argparse.Namespace) -> tuple[list, object]:
+    """Each run on its own scores, or on the corpus that `--data` names; and the skipped clips."""
+    from tfpipeline.evaluation.breakdown import break_down
+    from tfpipeline.evaluation.report import Judged
+    from tfpipeline.evaluation.scores import read_scores
+    from tfpipeline.serving.run import open_run
+
+    runs = [open_run(run_folder(name)) for name in flags.run]
+    clips, audio, skipped = _open_corpus(flags.data) if flags.data and runs else (None, None, None)
+    judged = []
+    for run in runs:
+        if flags.data:
+            table = _score(run, clips, audio)
+        else:
+            table = read_scores(run.folder / "scores.csv")
+        metrics = break_down(
+            table, run.folder.name, run.config.model.name, flags.data or run.config.data.corpus,
+            run.metrics.get("parameters"), run.metrics["threshold"], flags.by,
+        )  # fmt: skip
+        config = (run.folder / "config.yaml").read_text(encoding="utf-8")
+        judged.append(Judged(metrics, table, config))
+    return judged, skipped
+
+
+def _open_corpus(name: str) -> tuple:
+    from tfpipeline.config import DataConfig
+    from tfpipeline.data.corpora import load_clips
+    from tfpipeline.data.pipeline import open_audio
+
+    clips, audio, skipped = open_audio(load_clips(DataConfig(corpus=name)))
+    if len(skipped):
+        print(f"{len(skipped)} clips cannot be scored, see skipped.csv", file=sys.stderr)
+    return clips, audio, skipped
+
+
+def _score(run, clips, audio):
+    from tfpipeline.evaluation.scores import score_table
+    from tfpipeline.models.scoring import ClipScorer
+    from tfpipeline.serving.run import load_detector
+
+    detector = load_detector(run)
+    print(f"scoring {len(clips)} clips with {run.folder.name}", file=sys.stderr)
+    scores = ClipScorer(detector.model, detector.window).score_clips(audio)
+    return score_table(clips, scores, run.calibration)
+
+
+def _judge_scores(path: Path, flags: argparse.Namespace):
+    """A score file; threshold and calibration are fitted on its validation part, if it has one."""
+    from tfpipeline.data.clips import LABELS
+    from tfpipeline.evaluation.breakdown import break_down
+    from tfpipeline.evaluation.calibration import fit_calibration
+    from tfpipeline.evaluation.metrics import eer_threshold
+    from tfpipeline.evaluation.report import Judged
+    from tfpipeline.evaluation.score_files import read_score_file
+    from tfpipeline.evaluation.scores import calibrated
+
+    read = read_score_file(path, flags.key, flags.polarity)
+    turned = ", turned round" if read.polarity == "bonafide" else ""
+    print(f"{path}: form {read.form}, high = {read.polarity}{turned}", file=sys.stderr)
+    table, threshold = read.table, None
+    validation = table[table["part"] == "validation"]
+    if validation["label"].nunique() == 2:
+        labels = validation["label"].map(LABELS).to_numpy()
+        scores = validation["score"].to_numpy()
+        threshold = {"value": eer_threshold(labels, scores), "rule": "equal error rate",
+                     "part": "validation"}  # fmt: skip
+        if table["llr"].isna().any():
+            table = calibrated(table, fit_calibration(labels, scores))
+    metrics = break_down(table, path.stem, read.form, path.name, None, threshold, flags.by)
+    if threshold is None:
+        metrics["notes"].append("no validation part, so no threshold and no calibration")
+    if read.unscored:
+        metrics["notes"].append(f"{read.unscored} clips of the key have no score")
+    for part, own in metrics["parts"].items():
+        if own["auc"] is not None and own["auc"] < 0.5:
+            other = "spoof" if read.polarity == "bonafide" else "bonafide"
+            metrics["notes"].append(
+                f"{part}: an AUC of {own['auc']:.3f} is below chance. Is the sign turned round? "
+                f"Then name it: --polarity {other}"
+            )
+    return Judged(metrics, table)
+
+
+def _out(flags: argparse.Namespace, names: list[str]) -> Path:
+    """Where the results go."""
+    if flags.out:
+        return Path(flags.out)
+    data = f"-on-{_plain(flags.data)}" if flags.data else ""
+    if len(names) == 1 and flags.run:
+        folder = run_folder(flags.run[0])
+        return folder / "evaluations" / _plain(flags.data) if flags.data else folder
+    return SAVED_MODELS / "evaluations" / ("+".join(map(_plain, names)) + data)
+
+
+def _plain(name: str) -> str:
+    """A name that can stand in a path."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("_.") or "unnamed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Charts of a report, as SVG data addresses: ROC, DET, scores, reliability, groups."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from tfpipeline.data.clips import LABELS
+from tfpipeline.evaluation import metrics
+
+MOST_POINTS = 800  # of a curve; more cannot be seen
+DET_TICKS = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
+BONAFIDE, SPOOF = "#1f6f8b", "#c8553d"
+COLOURS = ("#1f6f8b", "#c8553d", "#6a994e", "#8e5572", "#d4a017", "#4a4e69", "#2a9d8f", "#9c6644")
+
+
+def curve_charts(tables: Mapping[str, pd.DataFrame]) -> tuple[str, str]:
+    """ROC and DET curves, one a name; tables need both classes."""
+    from scipy.special import ndtri
+
+    roc, det = _axes((4.6, 4.2)), _axes((4.6, 4.2))
+    for number, (name, rows) in enumerate(tables.items()):
+        labels, scores = rows["label"].map(LABELS).to_numpy(), rows["score"].to_numpy()
+        miss, alarm, _ = metrics.error_rates(labels, scores)
+        kept = _thin(len(miss))
+        colour = COLOURS[number % len(COLOURS)]
+        label = f"{name} ({metrics.roc_auc(labels, scores):.3f})"
+        roc.plot(100 * alarm[kept], 100 * (1 - miss[kept]), color=colour, label=label)
+        # A rate of 0 has no place on this scale; half a clip stands for it.
+        edge = 0.5 / np.bincount(labels, minlength=2)
+        det.plot(
+            ndtri(np.clip(alarm, edge[0], 1 - edge[0])[kept]),
+            ndtri(np.clip(miss, edge[1], 1 - edge[1])[kept]),
+            color=colour, label=name,
+        )  # fmt: skip
+    roc.plot([0, 100], [0, 100], color="0.7", linestyle=":")
+    roc.set(xlabel="human clips called fake, %", ylabel="fakes found, %")
+    places, names = ndtri(DET_TICKS), [f"{100 * tick:g}" for tick in DET_TICKS]
+    det.plot(places, places, color="0.7", linestyle=":")
+    det.set(
+        xlabel="human clips called fake, %", ylabel="fakes missed, %", xticks=places,
+        yticks=places, xticklabels=names, yticklabels=names,
+        xlim=(places[0] - 0.3, places[-1] + 0.3), ylim=(places[0] - 0.3, places[-1] + 0.3),
+    )  # fmt: skip
+    roc.legend(loc="lower right", fontsize=8, frameon=False)
+    return _address(roc), _address(det)
+
+
+def histogram_chart(rows: pd.DataFrame, threshold: float | None) -> str:
+    """Scores of the bonafide clips and of each attack, each as a share of its own clips."""
+    groups = {"human": rows.loc[rows["label"] == "bonafide", "score"]}
+    spoofs = rows[rows["label"] == "spoof"]
+    names = spoofs["attack"].value_counts().index[: len(COLOURS) - 1]
+    groups.update({str(name): spoofs.loc[spoofs["attack"] == name, "score"] for name in names})
+    other = spoofs.loc[~spoofs["attack"].isin(names), "score"]
+    if len(other):
+        groups["other attacks"] = other
+    edges = np.histogram_bin_edges(rows["score"], bins=40)
+    axes = _axes((9.2, 3.2))
+    for number, (name, scores) in enumerate(groups.items()):
+        if len(scores):
+            shares = np.histogram(scores, edges)[0] / len(scores)
+            axes.stairs(
+                100 * shares, edges, label=f"{name} ({len(scores)})", fill=not number,
+                color=BONAFIDE if not number else COLOURS[1:][(number - 1) % (len(COLOURS) - 1)],
+                alpha=0.35 if not number else 1, linewidth=1.6,
+            )  # fmt: skip
+    if threshold is not None:
+        axes.axvline(threshold, color="0.3", linestyle="--", linewidth=1, label="threshold")
+    axes.set(xlabel="score: log-odds of fake", ylabel="share of the clips, %")
+    axes.legend(fontsize=8, frameon=False)
+    return _address(axes)
+
+
+def reliability_chart(rows: pd.DataFrame) -> str | None:
+    """Stated probability against the share of fakes found; None without probabilities."""
+    p = rows["probability"].to_numpy(float)
+    if not np.isfinite(p).all() or rows["label"].nunique() < 2:
+        return None
+    mass, stated, found = metrics.reliability(rows["label"].map(LABELS).to_numpy(), p)
+    axes = _axes((4.6, 4.2))
+    axes.plot([0, 100], [0, 100], color="0.7", linestyle=":")
+    axes.plot(100 * stated, 100 * found, color=COLOURS[0], linewidth=1)
+    axes.scatter(100 * stated, 100 * found, s=20 + 300 * mass, color=COLOURS[0], alpha=0.6)
+    axes.set(
+        xlabel="probability of fake that was stated, %", ylabel="share of fakes found, %",
+        xlim=(-3, 103), ylim=(-3, 103),
+    )  # fmt: skip
+    return _address(axes)
+
+
+def bars_chart(figures: Sequence[tuple[str, dict]]) -> str | None:
+    """AUC of each group with its 95 % interval; None where no group has one."""
+    shown = [(name, own) for name, own in figures if own["auc"] is not None]
+    if not shown:
+        return None
+    axes = _axes((9.2, 0.9 + 0.32 * len(shown)))
+    for place, (_, own) in enumerate(reversed(shown)):
+        axes.plot(own["auc"], place, "o", color=COLOURS[0])
+        if own["auc_low"] is not None:
+            axes.plot([own["auc_low"], own["auc_high"]], [place, place], color=COLOURS[0])
+    axes.axvline(0.5, color="0.7", linestyle=":")
+    low = min(0.45, *(own["auc_low"] or own["auc"] for _, own in shown))
+    axes.set(
+        yticks=range(len(shown)), xlim=(max(-0.02, low - 0.05), 1.02), xlabel="AUC",
+        ylim=(-0.6, len(shown) - 0.4),
+    )  # fmt: skip
+    # `$` would start a formula, and names come from strangers' tables.
+    axes.set_yticklabels(
+        [f"{name[:40]}  {o['n_bonafide']} + {o['n_spoof']}".replace("$", r"\$")
+         for name, o in reversed(shown)]
+    )  # fmt: skip
+    return _address(axes)
+
+
+def _thin(n: int) -> np.ndarray:
+    return np.unique(np.linspace(0, n - 1, min(n, MOST_POINTS)).round().astype(int))
+
+
+def _axes(size: tuple[float, float]):
+    """Axes of a figure that belongs to no screen and no global state."""
+    from matplotlib.figure import Figure
+
+    axes = Figure(figsize=size, layout="constrained").subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    return axes
+
+
+def _address(axes) -> str:
+    """The figure as a data address: as a picture of its own, its ids clash with no other's."""
+    buffer = io.BytesIO()
+    axes.figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
