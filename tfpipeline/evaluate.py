@@ -100,10 +100,8 @@ def _judge_runs(flags: argparse.Namespace) -> tuple[list, object]:
     clips, audio, skipped = _open_corpus(flags.data) if flags.data and runs else (None, None, None)
     judged = []
     for run in runs:
-        if flags.data:
-            table = _score(run, clips, audio)
-        else:
-            table = read_scores(run.folder / "scores.csv")
+        own = run.folder / "scores.csv"
+        table = _score(run, clips, audio) if flags.data else read_scores(own)
         metrics = break_down(
             table, run.folder.name, run.config.model.name, flags.data or run.config.data.corpus,
             run.metrics.get("parameters"), run.metrics["threshold"], flags.by,

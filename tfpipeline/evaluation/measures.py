@@ -69,6 +69,11 @@ class Judge:
         figures.update(dict.fromkeys(names))
         if figures["auc"] is None:
             return figures
+        if figures["auc"] in (0.0, 1.0) and figures["auc_low"] is not None:
+            self.notes.append(
+                f"{where}: the classes do not overlap; resampling cannot show how far the AUC may "
+                f"be from {figures['auc']:.0f}"
+            )
         labels, scores = rows["label"].map(LABELS).to_numpy(), rows["score"].to_numpy()
         tally = metrics.tally(labels, scores)
         figures.update(
@@ -121,8 +126,3 @@ class Judge:
                 )
                 return
             figures[f"{name}_low"], figures[f"{name}_high"] = found
-        if figures["auc"] in (0.0, 1.0):
-            self.notes.append(
-                f"{where}: the classes do not overlap, so resampling these {len(set(groups))} "
-                f"{noun} cannot show how far the AUC may be from {figures['auc']:.0f}"
-            )

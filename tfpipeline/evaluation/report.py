@@ -88,9 +88,8 @@ def _leaderboard(judged: Sequence[Judged], compared: Sequence[dict]) -> list[str
         cell = "–"
         if row and row["low"] is not None:
             cell = f"{row['difference']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-        cells = [metrics["run"], auc_text(figures), percent(figures["eer"]),
-                 percent(figures["miss_rate"]), percent(figures["false_alarm_rate"]), cell]  # fmt: skip
-        rows.append(cells)
+        rates = (percent(figures[name]) for name in ("eer", "miss_rate", "false_alarm_rate"))
+        rows.append([metrics["run"], auc_text(figures), *rates, cell])
     head = ["model", "AUC [95 %]", "EER %", "missed %", "false alarms %", "best is above by"]
     curves = {
         own.metrics["run"]: _rows(own, part)

@@ -121,7 +121,7 @@ def check_scores(table: pd.DataFrame, source: str) -> pd.DataFrame:
             f"{source}, row {row}: label must be bonafide or spoof. "
             f"Received: {table['label'][row - 1]!r}, {unknown.sum()} such rows."
         )
-    numbers = pd.to_numeric(table["score"], errors="coerce").astype(np.float64)
+    numbers = table["score"].map(_number).astype(np.float64)
     bad = ~np.isfinite(numbers)
     if bad.any():
         row = _first(bad)
@@ -135,6 +135,14 @@ def check_scores(table: pd.DataFrame, source: str) -> pd.DataFrame:
         if column not in table:
             table[column] = np.nan if column in NUMBERS else UNKNOWN
     return table[[*SCORE_COLUMNS, *(c for c in table if c not in SCORE_COLUMNS)]]
+
+
+def _number(text: object) -> float:
+    """The nearest float64; Python's parser, since `pandas.to_numeric` is off by a last digit."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return float("nan")
 
 
 def _first(rows: pd.Series) -> int:

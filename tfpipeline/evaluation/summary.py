@@ -102,12 +102,13 @@ def _group_table(column: str, values: dict, metrics: dict):
     """One column's values in each part, and their plain mean."""
     table = _table(f"by {column}", (column, "part"))
     rows = [(value, part, own[part]) for value, own in values.items() for part in own]
+    rows = [row for row in rows if row[1] != "train"]
     for value, part, figures in rows[:MOST_ROWS]:
         table.add_row(_text(value), part, *_cells(figures))
     if len(rows) > MOST_ROWS:
         table.add_row(f"… {len(rows) - MOST_ROWS} more rows in metrics.json")
     for part, mean in metrics["macro"][column].items():
-        if mean["auc"] is not None:
+        if mean["auc"] is not None and part != "train":
             cells = ["", f"{mean['auc']:.3f}", percent(mean["eer"])]
             table.add_row(f"mean of {mean['n_values']}", part, *cells, style="bold")
     return table
