@@ -14,7 +14,7 @@ import soxr
 from tfpipeline import predict, train
 from tfpipeline.data.foreign import ffmpeg_program
 
-# ending, subtype, sample rate, channels: one after the other, so that each class has all of them
+# ending, subtype, sample rate, channels
 FORMS = [
     ("wav", "PCM_16", 16_000, 1), ("wav", "PCM_U8", 8_000, 1), ("wav", "PCM_24", 44_100, 2),
     ("wav", "PCM_32", 48_000, 3), ("wav", "FLOAT", 22_050, 1), ("flac", "PCM_16", 48_000, 2),
@@ -43,11 +43,11 @@ def subtype_of(ending, subtype):
 
 @pytest.fixture(scope="module")
 def folder(tiny_corpus, tmp_path_factory):
-    """`Real/<reader>.*` and `fake/<attack>/<reader>.*`, 28 clips."""
+    """`Real/<reader>.*` and `fake/<attack>/<reader>.*`, 28 clips; each class in many forms."""
     root = tmp_path_factory.mktemp("own") / "speech"
     forms = [form for form in FORMS if form[0] != "m4a" or FFMPEG]
     for number, clip in enumerate(tiny_corpus.itertuples()):
-        ending, subtype, rate, channels = forms[number % len(forms)]
+        ending, subtype, rate, channels = forms[(number % 4 + number // 4) % len(forms)]
         below = "Real" if clip.label == "bonafide" else f"fake/{clip.attack}"
         (root / below).mkdir(parents=True, exist_ok=True)
         waveform = soundfile.read(clip.path, dtype="float32")[0]

@@ -23,6 +23,8 @@ from tfpipeline.flags import (
     run_folder,
 )
 
+TRAINING_AUDIT = 4000  # clips; `python -m tfpipeline.audit` looks at more
+
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and trains; returns the exit code."""
@@ -47,8 +49,9 @@ def _train(flags: argparse.Namespace) -> int:
     from tfpipeline.data.clips import check_parts, corpus_fingerprint
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.evaluation.auditing import audit_clips, tell_in_a_line
     from tfpipeline.evaluation.summary import print_summary
-    from tfpipeline.files.atomic import write_table
+    from tfpipeline.files.atomic import write_json, write_table
     from tfpipeline.training.fit import device_settings, fit_network
     from tfpipeline.training.run_folder import (
         CHECKPOINT,
@@ -71,6 +74,9 @@ def _train(flags: argparse.Namespace) -> int:
     write_environment(partial, config, corpus_fingerprint(clips), settings)
     print(f"training {config.model.name} on {settings}, run {target}", file=sys.stderr)
 
+    audit = audit_clips(clips, audio, config.data.corpus, most_clips=TRAINING_AUDIT)
+    write_json(partial / "audit.json", audit)
+    tell_in_a_line(audit)
     detector, selection = fit_network(config, clips, audio, partial)
     if selection.interrupted:
         print("stopped; the run is completed with its best epoch so far", file=sys.stderr)

