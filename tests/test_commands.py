@@ -27,7 +27,7 @@ CONTENTS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_in_the_table(tiny_corpus):
-    CORPORA["tiny"] = lambda path: tiny_corpus
+    CORPORA["tiny"] = lambda path, split: tiny_corpus
     yield
     del CORPORA["tiny"]
 
@@ -212,7 +212,7 @@ def test_bad_clips_are_listed_or_stop_the_run(tmp_path, capsys, tiny_corpus, mon
     clips = tiny_corpus.copy()
     row = clips.index[(clips["part"] == "train") & (clips["attack"] == "world")][0]
     clips.loc[row, "path"] = str(tmp_path / "bad.wav")
-    monkeypatch.setitem(CORPORA, "tiny", lambda path: clips)
+    monkeypatch.setitem(CORPORA, "tiny", lambda path, split: clips)
     target = tmp_path / "run"
     argv = [*SMALL, "--set", "training.epochs=1", "--run", str(target)]
     assert train.main(argv) == 0

@@ -116,7 +116,7 @@ def _open_corpus(name: str) -> tuple:
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.pipeline import open_audio
 
-    clips, audio, skipped = open_audio(load_clips(DataConfig(corpus=name)))
+    clips, audio, skipped = open_audio(load_clips(DataConfig(corpus=name), split=False))
     if len(skipped):
         print(f"{len(skipped)} clips cannot be scored, see skipped.csv", file=sys.stderr)
     return clips, audio, skipped

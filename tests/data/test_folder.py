@@ -283,3 +283,10 @@ def test_as_a_corpus_it_says_how_it_split(tmp_path, capsys):
     clips = load_corpus(f"folder:{tmp_path}")
     assert isinstance(clips, pd.DataFrame)
     assert capsys.readouterr().err.startswith("folder: split by source recording, by the names: 6")
+
+
+def test_no_split_where_none_is_wanted(tmp_path):
+    clips, said = read_folder(speakers_tree(tmp_path, [f"S{n}" for n in range(20)]), split=False)
+    assert set(clips["part"]) == {"-"}
+    assert clips["speaker"].nunique() == 20
+    assert said == []

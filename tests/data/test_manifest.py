@@ -183,8 +183,8 @@ def test_files_are_looked_up_in_large_and_small_folders(tmp_path):
         (b" \n\n", r"Received: an empty file"),
         (b"path,label\n", r"Received: 0 rows"),
         (
-            b"file,label\na,real\n",
-            r"expected the columns path and label\. .*file, label; no path\.",
+            b"sound,label\na,real\n",
+            r"expected the columns path and label\. .*sound, label; no path\.",
         ),
         (b"path;label\na;real\n", r"path;label; no path and no label\. .* commas between"),
         (b"path,label\na,real\nb,fake,x,y\n", r"in CSV or Parquet\. Received: .*line 3"),
@@ -223,3 +223,12 @@ def test_as_a_corpus_it_says_how_it_split(tmp_path, capsys):
     clips = load_corpus(f"manifest:{write(tmp_path, table(tmp_path))}")
     assert len(clips) == 40
     assert capsys.readouterr().err.startswith("manifest: split by file, by the table's columns: 40")
+
+
+def test_other_names_of_the_path_and_no_split_where_none_is_wanted(tmp_path):
+    clips = table(tmp_path).rename(columns={"path": "File"})
+    path = write(tmp_path, clips)
+    read, said = read_table(path, split=False)
+    assert set(read["part"]) == {"-"}
+    assert said == []
+    assert len(read) == len(clips)

@@ -139,7 +139,7 @@ def test_one_class_and_one_clip(tmp_path, excerpts):
 
 def test_the_command_tells_by_its_exit_code(tmp_path, excerpts, monkeypatch, capsys):
     clips = corpus(tmp_path, excerpts, lambda w: 0.2 * w)
-    monkeypatch.setitem(CORPORA, "own", lambda path: clips)
+    monkeypatch.setitem(CORPORA, "own", lambda path, split: clips)
     assert command.main(["--data", "own", "--out", str(tmp_path / "audit.json")]) == 1
     printed = " ".join(capsys.readouterr().out.split())
     assert "level all clips alike" in printed

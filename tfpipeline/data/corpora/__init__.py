@@ -13,13 +13,14 @@ from tfpipeline.data.corpora.manifest import load_manifest
 from tfpipeline.data.splits import hold_out_attacks
 
 
-def _load_demo(path: str | None) -> pd.DataFrame:
+def _load_demo(path: str | None, split: bool = True) -> pd.DataFrame:
     if path:
         raise ValueError(f"--data demo takes no path: it is built in the cache. Received: {path!r}")
     return load_demo()
 
 
-CORPORA: dict[str, Callable[[str | None], pd.DataFrame]] = {
+# Each takes the path and whether clips without parts are dealt out to them.
+CORPORA: dict[str, Callable[..., pd.DataFrame]] = {
     "demo": _load_demo,
     "folder": load_folder,
     "manifest": load_manifest,
@@ -28,8 +29,12 @@ CORPORA: dict[str, Callable[[str | None], pd.DataFrame]] = {
 UNSEEN_ATTACKS: dict[str, tuple[str, ...]] = {"demo": ("hifigan",)}
 
 
-def load_corpus(name: str) -> pd.DataFrame:
+def load_corpus(name: str, split: bool = True) -> pd.DataFrame:
     """The manifest of the corpus named `NAME` or `NAME:PATH`.
+
+    Args:
+        name: of the corpus.
+        split: deal clips out to parts where the corpus names none; otherwise their part is `-`.
 
     Raises:
         ValueError: no such corpus; the message names those there are.
@@ -40,16 +45,16 @@ def load_corpus(name: str) -> pd.DataFrame:
             f"a corpus must be one of {', '.join(CORPORA)}. Received: {name!r}. "
             "It is given as NAME or NAME:PATH."
         )
-    return CORPORA[key](path or None)
+    return CORPORA[key](path or None, split)
 
 
-def load_clips(data: DataConfig) -> pd.DataFrame:
+def load_clips(data: DataConfig, split: bool = True) -> pd.DataFrame:
     """The manifest that a config asks for, with the unseen attacks held out.
 
     Raises:
         ValueError: no such corpus, or an attack that it does not hold.
     """
-    clips = load_corpus(data.corpus)
+    clips = load_corpus(data.corpus, split)
     unseen = data.unseen_attacks
     if unseen is None:
         unseen = UNSEEN_ATTACKS.get(data.corpus.partition(":")[0], ())

@@ -30,24 +30,25 @@ ALMOST_ALL = 0.95
 LANGUAGE = re.compile(r"[a-z]{1,2}([-_][a-z]{2})?", re.IGNORECASE)
 
 
-def load_folder(path: str | None) -> pd.DataFrame:
+def load_folder(path: str | None, split: bool = True) -> pd.DataFrame:
     """The manifest of a folder; what was made of its names goes to stderr."""
     if not path:
         raise ValueError(
             "--data folder needs a PATH. Received: none. Such as --data folder:/data/speech, "
             "with /data/speech/real and /data/speech/fake."
         )
-    clips, said = read_folder(path)
+    clips, said = read_folder(path, split)
     for line in said:
         print(f"folder: {line}", file=sys.stderr)
     return clips
 
 
-def read_folder(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
+def read_folder(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list[str]]:
     """Lists a folder, labels its clips by their folders, and splits them if it has no parts.
 
     Args:
         path: the folder; its own name says nothing.
+        split: whether clips without part folders are dealt out to parts.
     Returns:
         The manifest, and lines that say what was made of the names. `clip_id` is the path below
         the folder.
@@ -72,6 +73,8 @@ def read_folder(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
     if (clips["part"] != UNKNOWN).any():
         several = (clips["part"] != UNKNOWN).sum()
         said.append(f"part folders are above {several} of {len(clips)} clips only: left aside")
+    if not split:
+        return _tell_groups(clips.assign(part=UNKNOWN)).drop(columns=["stem", "below"]), said
     clips, how = split_by_best_group(_tell_groups(clips), str(root), SPEAKERS_A_PART)
     return clips.drop(columns=["stem", "below"]), [*said, how.replace(":", ", by the names:", 1)]
 

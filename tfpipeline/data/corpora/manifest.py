@@ -2,7 +2,8 @@
 
 Needed columns: `path`, from the table's folder on, and `label`, in any of the words of
 `data.corpora.labels`. Those of `MANIFEST_COLUMNS` are understood, `split` is another name for
-`part`, all others are kept. Rows are counted from 1, without the header.
+`part`, `file` or `filename` for `path`, all others are kept. Rows are counted from 1, without the
+header.
 """
 
 from __future__ import annotations
@@ -22,29 +23,31 @@ from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, check_sides, normal
 from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
 from tfpipeline.data.splits import split_by_best_group
 
+PATH_NAMES = ("file", "filename", "filepath", "file_path", "audio")  # if there is no `path`
 NUMBERS = {"0", "1", "-1", "0.0", "1.0", "true", "false"}
 LISTED_FROM = 32  # files of one folder; fewer are looked up one by one
 THREADS = 16  # network disks answer late, but many at a time
 
 
-def load_manifest(path: str | None) -> pd.DataFrame:
+def load_manifest(path: str | None, split: bool = True) -> pd.DataFrame:
     """The clips of a table; how they were split goes to stderr."""
     if not path:
         raise ValueError(
             "--data manifest needs a PATH. Received: none. Such as --data manifest:clips.csv, a "
             "table with the columns path and label."
         )
-    clips, said = read_table(path)
+    clips, said = read_table(path, split)
     for line in said:
         print(f"manifest: {line}", file=sys.stderr)
     return clips
 
 
-def read_table(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
+def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list[str]]:
     """Reads a table of clips, checks it, and splits the clips if it names no parts.
 
     Args:
         path: CSV in UTF-8, or Parquet; the first bytes tell which.
+        split: whether clips are dealt out to parts where the table names none.
     Returns:
         The manifest, and lines that say what was made of it. `clip_id` is the path as written,
         unless there is a column of that name.
@@ -70,6 +73,8 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, list[str]]:
             f"{table}, row {_first(~given)}: every clip has a part, or none has. Received: no part "
             f"in {(~given).sum()} of {len(clips)} rows. Remove the column to have them split."
         )
+    if not split:
+        return clips, []
     clips, said = split_by_best_group(clips, str(table))
     return clips, [said.replace(":", ", by the table's columns:", 1)]
 
@@ -129,6 +134,9 @@ def _named_columns(clips: pd.DataFrame, source: str) -> pd.DataFrame:
     clips = clips.rename(columns={c: c.lower() for c in clips if c.lower() in known})
     if "part" not in clips:
         clips = clips.rename(columns={"split": "part"})
+    if "path" not in clips:
+        named = [column for column in clips if column.lower() in PATH_NAMES]
+        clips = clips.rename(columns=dict.fromkeys(named[:1], "path"))
     missing = [column for column in ("path", "label") if column not in clips]
     if missing:
         raise ValueError(

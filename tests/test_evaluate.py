@@ -1,0 +1,127 @@
+"""`evaluate` as a user runs it: on runs, on a corpus that they score, on others' score files."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfpipeline import evaluate, train
+from tfpipeline.data.corpora import CORPORA
+from tfpipeline.evaluation.scores import read_scores
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_in_the_table(tiny_corpus):
+    CORPORA["tiny"] = lambda path, split: tiny_corpus
+    yield
+    del CORPORA["tiny"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tiny_in_the_table):
+    """Two small runs, one with scores of its own making."""
+    folder = tmp_path_factory.mktemp("runs")
+    assert train.main([
+        "--model", "cnn", "--data", "tiny", "--run", str(folder / "one"),
+        "--set", "training.epochs=1", "--set", "training.batch_size=4",
+        "--set", "data.crop_seconds=1", "--set", "model.channels=[4, 8]",
+        "--set", "data.unseen_attacks=[hifigan]",
+    ]) == 0  # fmt: skip
+    shutil.copytree(folder / "one", folder / "two")
+    scores = pd.read_csv(folder / "two" / "scores.csv")
+    scores["score"] = (scores["label"] == "spoof") * 5.0 + np.arange(len(scores)) % 3
+    scores.to_csv(folder / "two" / "scores.csv", index=False)
+    return folder
+
+
+def errors(capsys):
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_run_is_judged_on_its_own_scores(runs, capsys):
+    before = json.loads((runs / "one" / "metrics.json").read_text())
+    assert evaluate.main(["--run", str(runs / "one"), "--by", "speaker"]) == 0
+    after = json.loads((runs / "one" / "metrics.json").read_text())
+    assert after["parts"] == before["parts"]
+    assert "speaker" in after["groups"]
+    assert "speaker" not in before["groups"]
+    printed = capsys.readouterr().out
+    assert "by speaker" in printed
+    assert (runs / "one" / "report.html").stat().st_size > 50_000
+
+
+def test_a_corpus_is_scored_first_with_the_runs_threshold(runs, tiny_corpus, capsys):
+    assert evaluate.main(["--run", str(runs / "one"), "--data", "tiny", "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    own = json.loads((runs / "one" / "metrics.json").read_text())
+    assert metrics["threshold"] == own["threshold"]
+    folder = runs / "one" / "evaluations" / "tiny"
+    assert {path.name for path in folder.iterdir()} == {
+        "scores.csv", "skipped.csv", "metrics.json", "report.html",
+    }  # fmt: skip
+    scores = read_scores(folder / "scores.csv").set_index("clip_id")
+    assert len(scores) == len(tiny_corpus)
+    trained = read_scores(runs / "one" / "scores.csv").set_index("clip_id")
+    np.testing.assert_allclose(scores.loc[trained.index, "score"], trained["score"], atol=1e-4)
+    np.testing.assert_allclose(scores.loc[trained.index, "llr"], trained["llr"], atol=1e-4)
+
+
+def test_runs_and_score_files_stand_in_one_leaderboard(runs, tmp_path, capsys):
+    shutil.copy(runs / "two" / "scores.csv", tmp_path / "other system.csv")
+    argv = ["--run", str(runs / "one"), str(runs / "two"), "--scores",
+            str(tmp_path / "other system.csv"), "--out", str(tmp_path / "out")]  # fmt: skip
+    assert evaluate.main(argv) == 0
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert content["part"] == "test"
+    assert [own["run"] for own in content["runs"]] == ["one", "two", "other system"]
+    compared = {row["run"]: row for row in content["compared"]}
+    assert compared["other system"]["difference"] == 0
+    assert "3 models" in capsys.readouterr().out
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_another_systems_scores_with_their_key(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    ids = [f"E_{n:03d}" for n in range(60)]
+    good = random.integers(0, 2, 60)
+    (tmp_path / "scores.tsv").write_text(
+        "filename\tcm-score\n" + "".join(f"{i}\t{g * 3 + random.normal()}\n"
+                                         for i, g in zip(ids, good, strict=True))
+    )  # fmt: skip
+    (tmp_path / "key.tsv").write_text(
+        "filename\tcm-label\n" + "".join(f"{i}\t{('spoof', 'bonafide')[g]}\n"
+                                         for i, g in zip(ids, good, strict=True))
+    )  # fmt: skip
+    assert evaluate.main(["--scores", "scores.tsv", "--key", "key.tsv"]) == 0
+    printed = capsys.readouterr()
+    assert "high = bonafide, turned round" in printed.err
+    metrics = json.loads((tmp_path / "saved_models/evaluations/scores/metrics.json").read_text())
+    assert metrics["parts"]["all"]["auc"] > 0.9
+    assert metrics["parts"]["all"]["hter"] is None
+    argv = ["--scores", "scores.tsv", "--key", "key.tsv", "--polarity", "spoof"]
+    assert evaluate.main(argv) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Is the sign turned round? Then name it: --polarity bonafide" in said
+
+
+def test_bad_usage_is_one_line(runs, tmp_path, capsys):
+    (tmp_path / "empty.csv").write_text("clip_id,label,score\n")
+    one = str(runs / "one")
+    cases = [
+        ([], "something to evaluate is needed"),
+        (["--run", "nonesuch"], "no run in saved_models/nonesuch"),
+        (["--scores", str(tmp_path / "none.csv")], "no such file"),
+        (["--scores", str(tmp_path / "empty.csv")], "0 rows"),
+        (["--run", one, "--by", "colour"], "--by names columns of the scores"),
+        (["--run", one, one], "each model needs a name of its own"),
+        (["--run", one, "--data", "nonesuch"], "a corpus must be one of"),
+        (["--run", one, "--data", "tiny", "--scores", "x.csv"], "--data is scored by runs"),
+    ]
+    for argv, message in cases:
+        assert evaluate.main(argv) == 2, argv
+        error = errors(capsys)
+        assert error.startswith("error: ")
+        assert message in error
