@@ -85,4 +85,5 @@ def test_groups_are_speakers_else_sources_else_clips():
     assert names.tolist() == ["speaker s", "source x", "clip c", "speaker s"]
     assert noun == "sources"
     assert resampling_groups(table.assign(speaker="-", source="-"))[1] == "clips"
+    assert resampling_groups(table.assign(speaker="-", source="x"))[1] == "clips"
     assert resampling_groups(table.assign(speaker="s"))[1] == "speakers"

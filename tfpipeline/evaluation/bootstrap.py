@@ -32,6 +32,8 @@ def resampling_groups(table: pd.DataFrame) -> tuple[np.ndarray, str]:
     speaker, source = table["speaker"], table["source"]
     names = ("clip " + table["clip_id"].astype(str)).to_numpy(object)
     by_source, by_speaker = (source != UNKNOWN).to_numpy(), (speaker != UNKNOWN).to_numpy()
+    if source.nunique() == 1:
+        by_source = np.zeros(len(table), bool)  # inside one source its clips are all that can vary
     names[by_source] = "source " + source[by_source]
     names[by_speaker] = "speaker " + speaker[by_speaker]
     if by_speaker.mean() > 0.5:

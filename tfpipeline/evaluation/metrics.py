@@ -14,6 +14,7 @@ miss, and take high scores for bonafide; the figures are the same.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,7 @@ class Tally:
     spoofs: np.ndarray
     bonafides: np.ndarray
 
+    @functools.cached_property
     def rates(self) -> tuple[np.ndarray, np.ndarray]:
         """Miss and false-alarm rates at each threshold in `values`, and above them all."""
         miss = np.concatenate([[0], np.cumsum(self.spoofs)]) / self.spoofs.sum()
@@ -51,13 +53,13 @@ class Tally:
 
     def eer(self) -> float:
         """See `equal_error_rate`."""
-        miss, false_alarm = self.rates()
+        miss, false_alarm = self.rates
         best = np.argmin(np.abs(miss - false_alarm))
         return float((miss[best] + false_alarm[best]) / 2)
 
     def min_dcf(self) -> float:
         """See `min_dcf`."""
-        return float(np.min(_cost(*self.rates())))
+        return float(np.min(_cost(*self.rates)))
 
     def min_cllr(self) -> float:
         """See `min_cllr`."""
@@ -73,12 +75,12 @@ class Tally:
 
     def fpr_at_tpr(self, tpr: float = 0.95) -> float:
         """See `fpr_at_tpr`."""
-        miss, false_alarm = self.rates()
+        miss, false_alarm = self.rates
         return float(np.min(false_alarm[1 - miss >= tpr - 1e-12]))
 
     def tpr_at_fpr(self, fpr: float = 0.01) -> float:
         """See `tpr_at_fpr`."""
-        miss, false_alarm = self.rates()
+        miss, false_alarm = self.rates
         return float(np.max(1 - miss[false_alarm <= fpr + 1e-12]))
 
 
@@ -151,7 +153,7 @@ def error_rates(
         one infinite (nothing is called spoof).
     """
     counted = tally(labels, scores)
-    return (*counted.rates(), np.append(counted.values, np.inf))
+    return (*counted.rates, np.append(counted.values, np.inf))
 
 
 def min_dcf(labels: np.ndarray, scores: np.ndarray) -> float:
