@@ -46,7 +46,7 @@ def _evaluate(flags: argparse.Namespace) -> int:
         raise ValueError("--data is scored by runs. Received: --scores too; evaluate them apart.")
     quiet_tensorflow()
 
-    from tfpipeline.evaluation.comparison import common_part, compare_runs
+    from tfpipeline.evaluation.comparison import common_part, compare_runs, other_clips
     from tfpipeline.evaluation.report import write_report
     from tfpipeline.evaluation.scores import write_scores
     from tfpipeline.evaluation.summary import print_leaderboard, print_summary
@@ -84,7 +84,8 @@ def _evaluate(flags: argparse.Namespace) -> int:
         for own in judged:
             print_summary(own.metrics)
         if len(judged) > 1:
-            print_leaderboard([own.metrics for own in judged], part, compared)
+            warning = other_clips(tables, part)
+            print_leaderboard([own.metrics for own in judged], part, compared, warning)
     print(f"report: {out / 'report.html'}", file=sys.stderr)
     return OK
 

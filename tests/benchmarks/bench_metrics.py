@@ -1,6 +1,6 @@
 """How long metrics of ten million scores and the bootstrap of 100,000 take; run by hand.
 
-    python tests/benchmarks/bench_metrics.py
+python tests/benchmarks/bench_metrics.py
 """
 
 import resource

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from tfpipeline.evaluation.breakdown import break_down, duration_bands
-from tfpipeline.evaluation.comparison import common_part, compare, compare_runs
+from tfpipeline.evaluation.comparison import common_part, compare, compare_runs, other_clips
 from tfpipeline.evaluation.metrics import equal_error_rate, roc_auc
 from tfpipeline.evaluation.summary import print_leaderboard, print_summary
 
@@ -100,6 +100,9 @@ def test_the_best_model_is_compared_with_the_others_on_the_same_clips(table):
     assert own["two"]["difference"] == pytest.approx(expected)
     same = compare(table, table)
     assert (same["difference"], same["low"], same["high"]) == (0, 0, 0)
+    assert other_clips({"one": table, "two": worse}, "test") is None
+    fewer = table[table["attack"] != "world"]
+    assert "(8 are shared by all)" in other_clips({"one": table, "two": fewer}, "test")
     with pytest.raises(ValueError, match="as bonafide and as spoof"):
         compare(table, table.assign(label=table["label"].iloc[::-1].to_numpy()))
     with pytest.raises(ValueError, match="without a common one"):

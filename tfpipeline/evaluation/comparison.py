@@ -74,6 +74,19 @@ def compare_runs(tables: Mapping[str, pd.DataFrame], part: str) -> list[dict]:
     return compared
 
 
+def other_clips(tables: Mapping[str, pd.DataFrame], part: str) -> str | None:
+    """A warning where the models' figures on a part are not of the same clips, else None."""
+    sets = [frozenset(_rows(table, part)["clip_id"]) for table in tables.values()]
+    if len(set(sets)) == 1:
+        return None
+    shared = len(frozenset.intersection(*sets))
+    return (
+        f"the models were not judged on the same clips ({shared} are shared by all): their AUCs "
+        "cannot be set side by side; only the last column compares two models on the clips that "
+        "both scored"
+    )
+
+
 def common_part(tables: Mapping[str, pd.DataFrame]) -> str:
     """The part that a leaderboard is ordered by: `test` if all have it, else one that all have."""
     found = [set(table["part"].replace("-", "all")) for table in tables.values()]

@@ -20,7 +20,7 @@ from tfpipeline.evaluation.charts import (
     histogram_chart,
     reliability_chart,
 )
-from tfpipeline.evaluation.comparison import common_part
+from tfpipeline.evaluation.comparison import common_part, other_clips
 from tfpipeline.evaluation.summary import HONESTY, auc_text, percent, ranked
 from tfpipeline.evaluation.worst_clips import WorstClip, worst_clips
 from tfpipeline.files.atomic import write_text
@@ -79,7 +79,9 @@ def _what(judged: Sequence[Judged]) -> str:
 
 
 def _leaderboard(judged: Sequence[Judged], compared: Sequence[dict]) -> list[str]:
-    part = common_part({own.metrics["run"]: own.table for own in judged})
+    tables = {own.metrics["run"]: own.table for own in judged}
+    part = common_part(tables)
+    warning = other_clips(tables, part)
     difference = {row["run"]: row for row in compared}
     rows = []
     for metrics in ranked([own.metrics for own in judged], part):
@@ -100,6 +102,7 @@ def _leaderboard(judged: Sequence[Judged], compared: Sequence[dict]) -> list[str
         f"<h2>Models compared, on {escape(part)}</h2>",
         "<p>The best is first; where the interval of the last column holds 0, chance may have made "
         "the difference.</p>",
+        f"<p class='warn'>{escape(warning[0].upper() + warning[1:])}.</p>" if warning else "",
         _table(head, rows),
         *(_curves(curves) if curves else []),
     ]

@@ -39,13 +39,16 @@ def print_summary(metrics: dict) -> None:
     console.print(HONESTY, highlight=False)
 
 
-def print_leaderboard(metrics: Sequence[dict], part: str, compared: Sequence[dict]) -> None:
+def print_leaderboard(
+    metrics: Sequence[dict], part: str, compared: Sequence[dict], warning: str | None = None
+) -> None:
     """Prints several runs, best AUC on `part` first, with the difference to the best one.
 
     Args:
         metrics: contents of `metrics.json`.
         part: that orders them.
         compared: of `comparison.compare_runs`.
+        warning: of `comparison.other_clips`.
     """
     from rich.console import Console
 
@@ -58,7 +61,10 @@ def print_leaderboard(metrics: Sequence[dict], part: str, compared: Sequence[dic
         figures = own["parts"].get(part)
         cells = _cells(figures) if figures else ["-"] * 5
         table.add_row(_text(own["run"]), *cells, cell)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if warning:
+        console.print(f"note: {warning}.", highlight=False)
 
 
 def ranked(metrics: Sequence[dict], part: str) -> list[dict]:
