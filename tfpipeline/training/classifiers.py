@@ -1,0 +1,207 @@
+"""The nine classifiers on hand-made features: how each is built and fitted.
+
+A builder takes `(seed, *, options…)`; its keyword arguments are what a config may set. Those that
+can stop early do so on the validation part: HistGradientBoosting, LightGBM and CatBoost by
+their own means, gradient boosting by the stage with the lowest validation loss. Forests, linear and
+naive Bayes models never see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+PATIENCE = 30  # rounds without a better validation loss
+
+
+def build_histgb(
+    seed: int, *, max_iter: int = 400, learning_rate: float = 0.1, max_leaf_nodes: int = 31,
+    min_samples_leaf: int = 20, l2_regularization: float = 0.0,
+):  # fmt: skip
+    """scikit-learn's HistGradientBoosting; the published baseline's settings."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=max_iter, learning_rate=learning_rate, max_leaf_nodes=max_leaf_nodes,
+        min_samples_leaf=min_samples_leaf, l2_regularization=l2_regularization,
+        early_stopping=True, n_iter_no_change=PATIENCE, random_state=seed,
+    )  # fmt: skip
+
+
+def build_lightgbm(
+    seed: int, *, n_estimators: int = 400, learning_rate: float = 0.1, num_leaves: int = 31,
+    min_child_samples: int = 20,
+):  # fmt: skip
+    """LightGBM."""
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(
+        n_estimators=n_estimators, learning_rate=learning_rate, num_leaves=num_leaves,
+        min_child_samples=min_child_samples, random_state=seed, deterministic=True,
+        force_row_wise=True, n_jobs=-1, verbose=-1,
+    )  # fmt: skip
+
+
+def build_catboost(seed: int, *, iterations: int = 400, learning_rate: float = 0.1, depth: int = 6):
+    """CatBoost with symmetric trees."""
+    from catboost import CatBoostClassifier
+
+    return CatBoostClassifier(
+        iterations=iterations, learning_rate=learning_rate, depth=depth, random_seed=seed,
+        verbose=False, allow_writing_files=False, thread_count=-1,
+    )  # fmt: skip
+
+
+def build_random_forest(seed: int, *, n_estimators: int = 300, min_samples_leaf: int = 1):
+    """Random forest."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(
+        n_estimators, min_samples_leaf=min_samples_leaf, n_jobs=-1, random_state=seed
+    )
+
+
+def build_extra_trees(seed: int, *, n_estimators: int = 300, min_samples_leaf: int = 1):
+    """Extremely randomised trees."""
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    return ExtraTreesClassifier(
+        n_estimators, min_samples_leaf=min_samples_leaf, n_jobs=-1, random_state=seed
+    )
+
+
+def build_gradient_boosting(
+    seed: int, *, n_estimators: int = 200, learning_rate: float = 0.1, max_depth: int = 3
+):
+    """scikit-learn's gradient boosting on exact splits."""
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    return GradientBoostingClassifier(
+        n_estimators=n_estimators, learning_rate=learning_rate, max_depth=max_depth,
+        random_state=seed,
+    )  # fmt: skip
+
+
+def build_logistic_regression(seed: int, *, inverse_regularisation: float = 1.0):
+    """Logistic regression on standardised features."""
+    from sklearn.linear_model import LogisticRegression
+
+    return _standardised(
+        LogisticRegression(C=inverse_regularisation, max_iter=2000, random_state=seed)
+    )
+
+
+def build_gaussian_nb(seed: int, *, var_smoothing: float = 1e-9):
+    """Gaussian naive Bayes on standardised features."""
+    from sklearn.naive_bayes import GaussianNB
+
+    return _standardised(GaussianNB(var_smoothing=var_smoothing))
+
+
+def build_bernoulli_nb(seed: int, *, alpha: float = 1.0):
+    """Bernoulli naive Bayes on whether a feature is above its mean."""
+    from sklearn.naive_bayes import BernoulliNB
+
+    return _standardised(BernoulliNB(alpha=alpha))
+
+
+CLASSIFIERS: dict[str, Callable] = {
+    "histgb": build_histgb,
+    "lightgbm": build_lightgbm,
+    "catboost": build_catboost,
+    "random_forest": build_random_forest,
+    "extra_trees": build_extra_trees,
+    "gradient_boosting": build_gradient_boosting,
+    "logistic_regression": build_logistic_regression,
+    "gaussian_nb": build_gaussian_nb,
+    "bernoulli_nb": build_bernoulli_nb,
+}
+
+
+def fit_classifier(
+    model: object,
+    train: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    balance: bool = True,
+) -> object:
+    """Fits a classifier that `CLASSIFIERS` built.
+
+    Args:
+        model: as built.
+        train, validation: features float (n_rows, n_features) and labels int (n_rows,), 1 = spoof.
+        balance: weight the classes so that both have the same mass.
+    Returns:
+        The same model, fitted.
+    Raises:
+        ValueError: a feature is not finite, or a class is missing.
+    """
+    for part, (rows, labels) in (("training", train), ("validation", validation)):
+        _check(rows, labels, part)
+    weights = [_weights(labels) if balance else None for _, labels in (train, validation)]
+    name = type(model).__name__
+    if name == "HistGradientBoostingClassifier":
+        return model.fit(
+            *train, sample_weight=weights[0], X_val=validation[0], y_val=validation[1],
+            sample_weight_val=weights[1],
+        )  # fmt: skip
+    if name == "LGBMClassifier":
+        from lightgbm import early_stopping
+
+        return model.fit(
+            *train, sample_weight=weights[0], eval_X=validation[0], eval_y=validation[1],
+            eval_sample_weight=[weights[1]], callbacks=[early_stopping(PATIENCE, verbose=False)],
+        )  # fmt: skip
+    if name == "CatBoostClassifier":
+        from catboost import Pool
+
+        return model.fit(
+            Pool(*train, weight=weights[0]), eval_set=Pool(*validation, weight=weights[1]),
+            early_stopping_rounds=PATIENCE, use_best_model=True,
+        )  # fmt: skip
+    if name == "Pipeline":
+        last = model.steps[-1][0]
+        return model.fit(*train, **{f"{last}__sample_weight": weights[0]})
+    model.fit(*train, sample_weight=weights[0])
+    if name == "GradientBoostingClassifier":
+        _keep_best_stage(model, validation, weights[1])
+    return model
+
+
+def _keep_best_stage(model, validation: tuple, weights: np.ndarray | None) -> None:
+    """Cuts a gradient boosting off behind the stage with the lowest validation loss."""
+    rows, labels = validation
+    signed = np.where(labels == 1, 1, -1)
+    losses = [
+        np.average(np.logaddexp(0, -signed * np.ravel(scores)), weights=weights)
+        for scores in model.staged_decision_function(rows)
+    ]
+    model.estimators_ = model.estimators_[: int(np.argmin(losses)) + 1]
+    model.n_estimators_ = len(model.estimators_)
+
+
+def _standardised(model):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), model)
+
+
+def _weights(labels: np.ndarray) -> np.ndarray:
+    """Both classes at the same mass, 1 on average."""
+    return len(labels) / (2 * np.bincount(labels, minlength=2)[labels])
+
+
+def _check(rows: np.ndarray, labels: np.ndarray, part: str) -> None:
+    if not np.isfinite(rows).all():
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        raise ValueError(
+            f"features must be finite. Received: {rows[row, column]} in row {row + 1}, column "
+            f"{column + 1} of the {part} part. Is a clip silent?"
+        )
+    counts = np.bincount(labels, minlength=2)
+    if not counts.all():
+        raise ValueError(
+            f"the {part} part needs rows of both classes. Received: {counts[1]} spoof and "
+            f"{counts[0]} bonafide."
+        )
