@@ -71,3 +71,24 @@ def mel_filters(
             stacklevel=4,
         )
     return filters.T
+
+
+def filter_blocks(filters: np.ndarray, bands: int = 16) -> list[tuple[int, int, np.ndarray]]:
+    """Cuts a filterbank into products of a few bands with only the FFT bins that they hold.
+
+    A spectrum times the filters is the concatenation, over the blocks, of its bins `first … end`
+    times the block: the same sums without their zeros, in a tenth of the multiplications.
+
+    Args:
+        filters: float (n_bins, n_bands).
+        bands: in a block.
+    Returns:
+        (first, end, float (end - first, up to `bands`)) of each block, in the order of the bands.
+    """
+    blocks = []
+    for band in range(0, filters.shape[1], bands):
+        part = filters[:, band : band + bands]
+        held = np.flatnonzero(part.any(axis=1))
+        first, end = (held[0], held[-1] + 1) if len(held) else (0, 1)
+        blocks.append((int(first), int(end), part[first:end]))
+    return blocks

@@ -12,11 +12,8 @@ import math
 import keras
 import tensorflow as tf
 
-from tfpipeline.features.filterbank import mel_filters, padded_window
-
-# Clips are transformed a few at a time: at 64 clips the frames alone fill 50 MB, which the
-# allocator hands back to the system after every call, and paging them in again halves the speed.
-CLIPS_AT_ONCE = 8
+from tfpipeline.features.filterbank import filter_blocks, mel_filters, padded_window
+from tfpipeline.features.groups import in_groups
 
 SETTINGS = (
     *("sample_rate", "n_fft", "hop_length", "win_length", "window", "center", "pad_mode", "power"),
@@ -116,9 +113,8 @@ class LogMel(keras.layers.Layer):
         self.precision = precision
         _check_settings(self)
         self._taper = padded_window(window, win_length or n_fft, n_fft)
-        self._filters = mel_filters(
-            sample_rate, n_fft, n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm
-        )
+        filters = mel_filters(sample_rate, n_fft, n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm)
+        self._blocks = filter_blocks(filters)
 
     def call(self, waveform):
         """Computes the spectrograms.
@@ -150,19 +146,12 @@ class LogMel(keras.layers.Layer):
         else:
             frames = self.frame_count(samples)
 
-        batch = tf.shape(waveform)[0]
-        groups = tf.maximum(1, -(-batch // CLIPS_AT_ONCE))
-        size = -(-batch // groups)
-        # Silent clips fill the last group, and are cut off again.
-        waveform = tf.pad(waveform, [[0, groups * size - batch], [0, 0]])
-        waveform = tf.reshape(waveform, [groups, size, samples])
-        decibels = tf.map_fn(
-            self._log_mel,
+        return in_groups(
+            lambda clips: self.log_mel(self.power_spectrogram(clips)),
             waveform,
-            fn_output_signature=tf.TensorSpec([None, frames, self.n_mels], self.compute_dtype),
-        )  # (groups, size, frames, n_mels)
-        decibels = tf.reshape(decibels, [groups * size, tf.shape(decibels)[2], self.n_mels])[:batch]
-        return tf.ensure_shape(decibels, [None, frames, self.n_mels])
+            (frames, self.n_mels),
+            self.compute_dtype,
+        )
 
     def frame_count(self, samples: int) -> int:
         """Number of frames of a clip.
@@ -195,23 +184,39 @@ class LogMel(keras.layers.Layer):
             return self.n_fft
         return self.n_fft // 2 + 1 if self.pad_mode == "reflect" else 1
 
-    def _log_mel(self, waveform):
-        """A few clips: (size, samples) -> (size, frames, n_mels)."""
+    def power_spectrogram(self, waveform: tf.Tensor) -> tf.Tensor:
+        """The first half of the layer, for a few clips: the STFT's magnitudes to `power`.
+
+        Args:
+            waveform: float (size, samples).
+        Returns:
+            float (size, frames, 1 + n_fft // 2), of the layer's dtype.
+        """
         waveform = tf.cast(waveform, self.precision)
         if self.center:
             half = self.n_fft // 2
             waveform = tf.pad(waveform, [[0, 0], [half, half]], PAD_MODES[self.pad_mode])
-        frames = tf.signal.frame(waveform, self.n_fft, self.hop_length)
-        shape = tf.shape(frames)  # (size, frames, n_fft)
+        frames = tf.signal.frame(waveform, self.n_fft, self.hop_length)  # (size, frames, n_fft)
         spectrum = tf.signal.rfft(frames * self._taper.astype(self.precision))
         if self.power == 2.0:
             power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
         else:
             power = tf.pow(tf.abs(spectrum), self.power)
+        return tf.cast(power, self.compute_dtype)
 
-        # One matrix product over all frames: TensorFlow's batched one takes half as long again.
-        power = tf.reshape(tf.cast(power, self.compute_dtype), [-1, 1 + self.n_fft // 2])
-        mel = power @ self._filters.astype(self.compute_dtype)
+    def log_mel(self, power: tf.Tensor) -> tf.Tensor:
+        """The second half: (size, frames, 1 + n_fft // 2) → (size, frames, n_mels) in dB."""
+        shape = tf.shape(power)
+        # Products over all frames: TensorFlow's batched ones take half as long again. In blocks,
+        # since most of the filterbank is zero.
+        power = tf.reshape(power, [-1, 1 + self.n_fft // 2])
+        mel = tf.concat(
+            [
+                power[:, first:end] @ block.astype(self.compute_dtype)
+                for first, end, block in self._blocks
+            ],
+            axis=1,
+        )
         mel = tf.reshape(mel, [shape[0], shape[1], self.n_mels])
 
         floor = tf.constant(self.amin, self.compute_dtype)
