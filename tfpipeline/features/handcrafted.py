@@ -11,56 +11,19 @@ that a clip's features never depend on the rest of its batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
+from tfpipeline.features.baseline import build_baseline
+from tfpipeline.features.feature_set import FeatureSet
+from tfpipeline.features.full import build_full
 from tfpipeline.features.groups import in_groups
-from tfpipeline.features.mel import LogMel
 
-
-@dataclass(frozen=True)
-class FeatureSet:
-    """What a builder in `FEATURE_SETS` returns.
-
-    Attributes:
-        names: of the columns.
-        compute: float32 (size, samples) → float32 (size, columns), each row from its own clip.
-        min_samples: the shortest clip, in samples.
-    """
-
-    names: tuple[str, ...]
-    compute: Callable[[tf.Tensor], tf.Tensor]
-    min_samples: int
-
-
-def build_baseline(sample_rate: int) -> FeatureSet:
-    """The 132 features of the published baseline.
-
-    Mean, deviation, least and greatest sample of the waveform, and the mean over time of each of
-    128 mel bands in dB below the loudest cell.
-
-    Reference:
-        librosa 0.11: `power_to_db(feature.melspectrogram(y=y, sr=sr), ref=np.max).mean(axis=1)`,
-        all else by default (n_fft 2048, hop 512, centred in zeros, Slaney's mel, top_db 80).
-    """
-    mel = LogMel(sample_rate=sample_rate, ref="max")
-    names = [f"waveform_{statistic}" for statistic in ("mean", "std", "min", "max")]
-    names += [f"mel_{band:03d}_mean" for band in range(mel.n_mels)]
-
-    def compute(waveform: tf.Tensor) -> tf.Tensor:
-        decibels = mel.log_mel(mel.power_spectrogram(waveform))  # (size, frames, n_mels)
-        samples = [
-            reduce(waveform, axis=1)
-            for reduce in (tf.reduce_mean, tf.math.reduce_std, tf.reduce_min, tf.reduce_max)
-        ]
-        return tf.concat([tf.stack(samples, axis=1), tf.reduce_mean(decibels, axis=1)], axis=1)
-
-    return FeatureSet(tuple(names), compute, mel.n_fft)
-
-
-FEATURE_SETS: dict[str, Callable[[int], FeatureSet]] = {"baseline": build_baseline}
+FEATURE_SETS: dict[str, Callable[[int], FeatureSet]] = {
+    "baseline": build_baseline,
+    "full": build_full,
+}
 
 
 @keras.saving.register_keras_serializable(package="tfpipeline")

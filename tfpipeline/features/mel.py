@@ -206,27 +206,51 @@ class LogMel(keras.layers.Layer):
 
     def log_mel(self, power: tf.Tensor) -> tf.Tensor:
         """The second half: (size, frames, 1 + n_fft // 2) → (size, frames, n_mels) in dB."""
-        shape = tf.shape(power)
-        # Products over all frames: TensorFlow's batched ones take half as long again. In blocks,
-        # since most of the filterbank is zero.
-        power = tf.reshape(power, [-1, 1 + self.n_fft // 2])
-        mel = tf.concat(
-            [
-                power[:, first:end] @ block.astype(self.compute_dtype)
-                for first, end, block in self._blocks
-            ],
-            axis=1,
-        )
-        mel = tf.reshape(mel, [shape[0], shape[1], self.n_mels])
+        mel = filter_product(power, self._blocks)
+        return power_to_db(mel, ref=self.ref, amin=self.amin, top_db=self.top_db)
 
-        floor = tf.constant(self.amin, self.compute_dtype)
-        peak = tf.maximum(tf.reduce_max(mel, axis=[1, 2], keepdims=True), floor)
-        if self.top_db is not None:
-            floor = tf.maximum(floor, peak * 10.0 ** (-self.top_db / 10.0))
-        decibels = _decibels(tf.maximum(mel, floor))
-        if self.ref == "max":
-            return decibels - _decibels(peak)
-        return decibels - 10.0 * math.log10(max(self.ref, self.amin))
+
+def filter_product(power: tf.Tensor, blocks: list) -> tf.Tensor:
+    """Sums of the bins of each spectrum, weighted with a filterbank.
+
+    Args:
+        power: float (size, frames, n_bins).
+        blocks: of the filterbank, from `filter_blocks`.
+    Returns:
+        float (size, frames, n_bands).
+    """
+    shape, dtype = tf.shape(power), power.dtype.as_numpy_dtype
+    n_bands = sum(block.shape[1] for _, _, block in blocks)
+    # Products over all frames: TensorFlow's batched ones take half as long again. In blocks, since
+    # most of a filterbank is zero.
+    power = tf.reshape(power, [-1, power.shape[2]])
+    bands = [power[:, first:end] @ block.astype(dtype) for first, end, block in blocks]
+    return tf.reshape(tf.concat(bands, axis=1), [shape[0], shape[1], n_bands])
+
+
+def power_to_db(
+    power: tf.Tensor,
+    *,
+    ref: float | str = "max",
+    amin: float = 1e-10,
+    top_db: float | None = 80.0,
+) -> tf.Tensor:
+    """`librosa.power_to_db` of each example by itself.
+
+    Args:
+        power: float (size, frames, n_bands), not negative.
+        ref, amin, top_db: as in `LogMel`.
+    Returns:
+        The same shape and dtype, in dB.
+    """
+    floor = tf.constant(amin, power.dtype)
+    peak = tf.maximum(tf.reduce_max(power, axis=[1, 2], keepdims=True), floor)
+    if top_db is not None:
+        floor = tf.maximum(floor, peak * 10.0 ** (-top_db / 10.0))
+    power = tf.maximum(power, floor)
+    if ref == "max":
+        return _decibels(power / peak)
+    return _decibels(power) - 10.0 * math.log10(max(ref, amin))
 
 
 def _decibels(power):
