@@ -29,8 +29,9 @@ def relative_level(root_mean_square: tf.Tensor) -> tf.Tensor:
 
     Reference: `librosa.amplitude_to_db(ref=np.max, top_db=None)`.
     """
-    level = (20.0 / math.log(10.0)) * tf.math.log(tf.maximum(root_mean_square, 1e-5))
-    return level - tf.reduce_max(level, axis=1, keepdims=True)
+    amplitude = tf.maximum(root_mean_square, 1e-5)
+    share = amplitude / tf.reduce_max(amplitude, axis=1, keepdims=True)
+    return (20.0 / math.log(10.0)) * tf.math.log(share)
 
 
 def silence_share(level_db: tf.Tensor) -> tf.Tensor:

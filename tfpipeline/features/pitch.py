@@ -45,7 +45,8 @@ def yin(
         frame, about 1 for noise) and power (mean square), each float32 (size, frames).
     Reference:
         de Cheveigné & Kawahara (2002), "YIN, a fundamental frequency estimator for speech and
-        music"; `librosa.yin`.
+        music"; `librosa.yin`, whose difference it is: it leaves out the energy that the end of the
+        frame loses to the lag, so that even a perfect tone of 70 Hz has an aperiodicity of 0.1.
     """
     shortest, longest = math.floor(sample_rate / fmax), math.ceil(sample_rate / fmin)
     half = frame_length // 2
