@@ -109,7 +109,8 @@ def test_a_clip_does_not_depend_on_its_batch_mates(speech, compiled):
     assert together.shape == (13, 101, 40)
     for i, size in [(0, 1), (6, 1), (12, 1), (2, 9)]:
         alone = call(tf.constant(clips[i : i + size])).numpy()
-        np.testing.assert_allclose(alone, together[i : i + size], rtol=0, atol=1e-5)
+        # 4 units in the last place at 64 dB: a product's rounding depends on how many rows it has.
+        np.testing.assert_allclose(alone, together[i : i + size], rtol=0, atol=3e-5)
     np.testing.assert_allclose(together, layer(clips), rtol=0, atol=2e-3)
 
 

@@ -12,11 +12,8 @@ import math
 import keras
 import tensorflow as tf
 
-from tfpipeline.features.filterbank import mel_filters, padded_window
-
-# Clips are transformed a few at a time: at 64 clips the frames alone fill 50 MB, which the
-# allocator hands back to the system after every call, and paging them in again halves the speed.
-CLIPS_AT_ONCE = 8
+from tfpipeline.features.filterbank import filter_blocks, mel_filters, padded_window
+from tfpipeline.features.groups import in_groups
 
 SETTINGS = (
     *("sample_rate", "n_fft", "hop_length", "win_length", "window", "center", "pad_mode", "power"),
@@ -116,9 +113,8 @@ class LogMel(keras.layers.Layer):
         self.precision = precision
         _check_settings(self)
         self._taper = padded_window(window, win_length or n_fft, n_fft)
-        self._filters = mel_filters(
-            sample_rate, n_fft, n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm
-        )
+        filters = mel_filters(sample_rate, n_fft, n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm)
+        self._blocks = filter_blocks(filters)
 
     def call(self, waveform):
         """Computes the spectrograms.
@@ -150,19 +146,12 @@ class LogMel(keras.layers.Layer):
         else:
             frames = self.frame_count(samples)
 
-        batch = tf.shape(waveform)[0]
-        groups = tf.maximum(1, -(-batch // CLIPS_AT_ONCE))
-        size = -(-batch // groups)
-        # Silent clips fill the last group, and are cut off again.
-        waveform = tf.pad(waveform, [[0, groups * size - batch], [0, 0]])
-        waveform = tf.reshape(waveform, [groups, size, samples])
-        decibels = tf.map_fn(
-            self._log_mel,
+        return in_groups(
+            lambda clips: self.log_mel(self.power_spectrogram(clips)),
             waveform,
-            fn_output_signature=tf.TensorSpec([None, frames, self.n_mels], self.compute_dtype),
-        )  # (groups, size, frames, n_mels)
-        decibels = tf.reshape(decibels, [groups * size, tf.shape(decibels)[2], self.n_mels])[:batch]
-        return tf.ensure_shape(decibels, [None, frames, self.n_mels])
+            (frames, self.n_mels),
+            self.compute_dtype,
+        )
 
     def frame_count(self, samples: int) -> int:
         """Number of frames of a clip.
@@ -195,33 +184,73 @@ class LogMel(keras.layers.Layer):
             return self.n_fft
         return self.n_fft // 2 + 1 if self.pad_mode == "reflect" else 1
 
-    def _log_mel(self, waveform):
-        """A few clips: (size, samples) -> (size, frames, n_mels)."""
+    def power_spectrogram(self, waveform: tf.Tensor) -> tf.Tensor:
+        """The first half of the layer, for a few clips: the STFT's magnitudes to `power`.
+
+        Args:
+            waveform: float (size, samples).
+        Returns:
+            float (size, frames, 1 + n_fft // 2), of the layer's dtype.
+        """
         waveform = tf.cast(waveform, self.precision)
         if self.center:
             half = self.n_fft // 2
             waveform = tf.pad(waveform, [[0, 0], [half, half]], PAD_MODES[self.pad_mode])
-        frames = tf.signal.frame(waveform, self.n_fft, self.hop_length)
-        shape = tf.shape(frames)  # (size, frames, n_fft)
+        frames = tf.signal.frame(waveform, self.n_fft, self.hop_length)  # (size, frames, n_fft)
         spectrum = tf.signal.rfft(frames * self._taper.astype(self.precision))
         if self.power == 2.0:
             power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
         else:
             power = tf.pow(tf.abs(spectrum), self.power)
+        return tf.cast(power, self.compute_dtype)
 
-        # One matrix product over all frames: TensorFlow's batched one takes half as long again.
-        power = tf.reshape(tf.cast(power, self.compute_dtype), [-1, 1 + self.n_fft // 2])
-        mel = power @ self._filters.astype(self.compute_dtype)
-        mel = tf.reshape(mel, [shape[0], shape[1], self.n_mels])
+    def log_mel(self, power: tf.Tensor) -> tf.Tensor:
+        """The second half: (size, frames, 1 + n_fft // 2) → (size, frames, n_mels) in dB."""
+        mel = filter_product(power, self._blocks)
+        return power_to_db(mel, ref=self.ref, amin=self.amin, top_db=self.top_db)
 
-        floor = tf.constant(self.amin, self.compute_dtype)
-        peak = tf.maximum(tf.reduce_max(mel, axis=[1, 2], keepdims=True), floor)
-        if self.top_db is not None:
-            floor = tf.maximum(floor, peak * 10.0 ** (-self.top_db / 10.0))
-        decibels = _decibels(tf.maximum(mel, floor))
-        if self.ref == "max":
-            return decibels - _decibels(peak)
-        return decibels - 10.0 * math.log10(max(self.ref, self.amin))
+
+def filter_product(power: tf.Tensor, blocks: list) -> tf.Tensor:
+    """Sums of the bins of each spectrum, weighted with a filterbank.
+
+    Args:
+        power: float (size, frames, n_bins).
+        blocks: of the filterbank, from `filter_blocks`.
+    Returns:
+        float (size, frames, n_bands).
+    """
+    shape, dtype = tf.shape(power), power.dtype.as_numpy_dtype
+    n_bands = sum(block.shape[1] for _, _, block in blocks)
+    # Products over all frames: TensorFlow's batched ones take half as long again. In blocks, since
+    # most of a filterbank is zero.
+    power = tf.reshape(power, [-1, power.shape[2]])
+    bands = [power[:, first:end] @ block.astype(dtype) for first, end, block in blocks]
+    return tf.reshape(tf.concat(bands, axis=1), [shape[0], shape[1], n_bands])
+
+
+def power_to_db(
+    power: tf.Tensor,
+    *,
+    ref: float | str = "max",
+    amin: float = 1e-10,
+    top_db: float | None = 80.0,
+) -> tf.Tensor:
+    """`librosa.power_to_db` of each example by itself.
+
+    Args:
+        power: float (size, frames, n_bands), not negative.
+        ref, amin, top_db: as in `LogMel`.
+    Returns:
+        The same shape and dtype, in dB.
+    """
+    floor = tf.constant(amin, power.dtype)
+    peak = tf.maximum(tf.reduce_max(power, axis=[1, 2], keepdims=True), floor)
+    if top_db is not None:
+        floor = tf.maximum(floor, peak * 10.0 ** (-top_db / 10.0))
+    power = tf.maximum(power, floor)
+    if ref == "max":
+        return _decibels(power / peak)
+    return _decibels(power) - 10.0 * math.log10(max(ref, amin))
 
 
 def _decibels(power):

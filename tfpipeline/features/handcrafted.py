@@ -1,0 +1,104 @@
+"""Hand-made features for the trees, as a Keras layer of core TensorFlow ops, with named columns.
+
+A feature set is a builder in `FEATURE_SETS`: sample rate → `FeatureSet`, the names of its columns
+and the function that computes them for a few clips. The layer goes through any batch in groups, so
+that a clip's features never depend on the rest of its batch.
+
+`baseline` is that of the published trees (132 columns); `full` is what the field uses
+(`tfpipeline.features.full`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from tfpipeline.features.baseline import build_baseline
+from tfpipeline.features.feature_set import FeatureSet
+from tfpipeline.features.full import build_full
+from tfpipeline.features.groups import in_groups
+
+FEATURE_SETS: dict[str, Callable[[int], FeatureSet]] = {
+    "baseline": build_baseline,
+    "full": build_full,
+}
+
+
+@keras.saving.register_keras_serializable(package="tfpipeline")
+class HandcraftedFeatures(keras.layers.Layer):
+    """Waveforms → one row of named features each.
+
+    Computed in float32 whatever the global dtype policy; it has no weights.
+
+    Args:
+        feature_set: a key of `FEATURE_SETS`.
+        sample_rate: of the waveform, in Hz.
+        **kwargs: `name` and the like, for `keras.layers.Layer`.
+    Attributes:
+        names: tuple of the columns' names, in order.
+        min_samples: the shortest clip that it takes, in samples.
+    Raises:
+        ValueError: the feature set is unknown.
+    """
+
+    def __init__(self, feature_set: str = "baseline", *, sample_rate: int = 16_000, **kwargs):
+        if feature_set not in FEATURE_SETS:
+            raise ValueError(
+                f"feature_set must be one of {', '.join(FEATURE_SETS)}. Received: {feature_set!r}."
+            )
+        kwargs.pop("dtype", None)
+        super().__init__(dtype="float32", autocast=False, **kwargs)
+        self.feature_set = feature_set
+        self.sample_rate = sample_rate
+        built = FEATURE_SETS[feature_set](sample_rate)
+        self.names = built.names
+        self.min_samples = built.min_samples
+        self._compute = built.compute
+
+    def call(self, waveform):
+        """Computes the features.
+
+        Args:
+            waveform: float (batch, samples) in [-1, 1]; both may be unknown in a graph.
+        Returns:
+            float32 (batch, len(names)), always finite for a finite waveform.
+        Raises:
+            ValueError: not of rank 2, not float, or too short (a graph that learns the length only
+                when it runs raises tf.errors.InvalidArgumentError).
+        """
+        if waveform.shape.rank != 2:
+            raise ValueError(
+                "waveform must have the shape (batch, samples). "
+                f"Received: {waveform.shape}. One clip needs waveform[None]; drop a channel axis."
+            )
+        if not waveform.dtype.is_floating:
+            raise ValueError(
+                "waveform must be float in [-1, 1]. "
+                f"Received: {waveform.dtype.name}. Is this PCM, to be divided by 32768?"
+            )
+        self._check_length(waveform)
+        return in_groups(self._compute, tf.cast(waveform, "float32"), (len(self.names),), "float32")
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0], len(self.names)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "feature_set": self.feature_set,
+            "sample_rate": self.sample_rate,
+        }
+
+    def _check_length(self, waveform):
+        rule = (
+            f"a clip must have {self.min_samples} samples or more "
+            f"({1000 * self.min_samples / self.sample_rate:g} ms) for the features "
+            f"{self.feature_set!r}."
+        )
+        samples = waveform.shape[1]
+        if samples is None:
+            tf.debugging.assert_greater_equal(tf.shape(waveform)[1], self.min_samples, rule)
+        elif samples < self.min_samples:
+            raise ValueError(f"{rule} Received: {samples}. Repeat the clip to length.")

@@ -1,0 +1,165 @@
+"""Feature tables as Parquet files, written part by part, so that a killed extraction goes on.
+
+Parts of some thousand rows are written into `<out>.partial/` as they come, and joined when the last
+is there; memory holds one part, whatever the number of clips. `<out>` is whole or absent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tfpipeline.data.clips import corpus_fingerprint
+from tfpipeline.data.pipeline import Audio
+from tfpipeline.features.extraction import feature_batches
+from tfpipeline.features.handcrafted import HandcraftedFeatures
+from tfpipeline.files.atomic import atomic_file, write_json
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ROWS_A_PART = 8192
+CLIP_COLUMNS = ("clip_id", "label", "attack", "speaker", "source", "part")
+STATE = "extraction.json"
+# Another version for other values: a change of any feature raises it.
+VERSION = 1
+
+
+def extract_to_parquet(
+    clips: pd.DataFrame, audio: Audio, feature_set: str, window: int, out: str | Path
+) -> int:
+    """Writes the features of all windows of the clips, going on where a stopped call left off.
+
+    Args:
+        clips: a manifest.
+        audio: of the same clips.
+        feature_set: a key of `FEATURE_SETS`.
+        window: samples in a window.
+        out: the Parquet file. Columns: those of `CLIP_COLUMNS`, `window` (number of the window in
+            its clip), then the features; one row a window, in the order of the clips.
+    Returns:
+        The number of rows.
+    Raises:
+        ValueError: the stopped call was about other clips, features or windows.
+    """
+    from tqdm import tqdm
+
+    out = Path(out)
+    layer = HandcraftedFeatures(feature_set)
+    folder = partial_folder(out)
+    done = _start(folder, {
+        "version": VERSION, "features": feature_set, "columns": list(layer.names),
+        "window": window, "clips": corpus_fingerprint(clips),
+    })  # fmt: skip
+    with tqdm(total=len(clips), initial=done, desc="features", unit="clip", delay=2) as bar:
+        waiting: list[tuple[np.ndarray, ...]] = []
+        for batch in feature_batches(audio, layer, window, done) if done < len(clips) else ():
+            waiting.append(batch)
+            if sum(len(rows[0]) for rows in waiting) < ROWS_A_PART:
+                continue
+            rows = [np.concatenate(column) for column in zip(*waiting, strict=True)]
+            # The last clip may have more windows to come: a part ends with a whole clip.
+            open_clip = rows[0][-1]
+            whole = rows[0] < open_clip
+            if whole.any():
+                _write_part(folder, clips, layer.names, [c[whole] for c in rows], done, open_clip)
+                bar.update(int(open_clip) - done)
+                done = int(open_clip)
+            waiting = [tuple(column[~whole] for column in rows)]
+        if waiting:
+            rows = [np.concatenate(column) for column in zip(*waiting, strict=True)]
+            _write_part(folder, clips, layer.names, rows, done, len(clips))
+            bar.update(len(clips) - done)
+    n_rows = _join(folder, _table(clips, layer.names, None), out)
+    shutil.rmtree(folder)
+    return n_rows
+
+
+def partial_folder(out: str | Path) -> Path:
+    """Where the parts of an unfinished `out` are."""
+    out = Path(out)
+    return out.with_name(f"{out.name}.partial")
+
+
+def _start(folder: Path, state: dict) -> int:
+    """Checks what a stopped call left, or starts; returns how many clips are done."""
+    file = folder / STATE
+    if not file.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(file, state)
+        return 0
+    found = json.loads(file.read_text("utf-8"))
+    for key, value in state.items():
+        if found.get(key) != value:
+            raise ValueError(
+                f"{folder} holds an unfinished extraction with other {key}. Received: now "
+                f"{_shown(value)}, then {_shown(found.get(key))}. Go on with the same flags, or "
+                "start anew with --overwrite."
+            )
+    parts = _parts(folder)
+    return parts[-1][1] if parts else 0
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def _parts(folder: Path) -> list[tuple[int, int, Path]]:
+    """(first clip, end, file) of the parts that follow one another from clip 0 on."""
+    found = {}
+    for file in folder.glob("part-*.parquet"):
+        first, end = map(int, re.fullmatch(r"part-(\d+)-(\d+)", file.stem).groups())
+        found[first] = (first, end, file)
+    chain, place = [], 0
+    while place in found:
+        chain.append(found[place])
+        place = found[place][1]
+    return chain
+
+
+def _write_part(folder: Path, clips, names, rows: list[np.ndarray], first: int, end: int) -> None:
+    import pyarrow.parquet
+
+    with atomic_file(folder / f"part-{first:09d}-{end:09d}.parquet") as partial:
+        pyarrow.parquet.write_table(_table(clips, names, rows), partial)
+
+
+def _table(clips: pd.DataFrame, names, rows: list[np.ndarray] | None) -> pyarrow.Table:
+    """The rows as an Arrow table; without rows an empty one."""
+    import pyarrow
+
+    if rows is None:
+        nothing = np.empty(0, np.int64)
+        rows = [nothing, nothing, np.empty((0, len(names)), np.float32)]
+    index, number, features = rows
+    columns = {
+        column: pyarrow.array(clips[column].to_numpy(object)[index], pyarrow.string())
+        for column in CLIP_COLUMNS
+    }
+    columns["window"] = pyarrow.array(number)
+    columns |= {
+        name: pyarrow.array(np.ascontiguousarray(features[:, place]))
+        for place, name in enumerate(names)
+    }
+    return pyarrow.table(columns)
+
+
+def _join(folder: Path, empty: pyarrow.Table, out: Path) -> int:
+    """Joins the parts into `out`, one at a time; returns the number of rows."""
+    import pyarrow.parquet
+
+    rows = 0
+    writer = pyarrow.parquet.ParquetWriter
+    with atomic_file(out) as partial, writer(partial, empty.schema) as joined:
+        for _, _, file in _parts(folder):
+            table = pyarrow.parquet.read_table(file)
+            rows += table.num_rows
+            joined.write_table(table)
+    return rows
