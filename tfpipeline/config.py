@@ -78,6 +78,17 @@ class MelConfig:
 
 
 @dataclass(frozen=True)
+class FeatureConfig:
+    """The hand-made features of the classifiers; networks do not read it.
+
+    Attributes:
+        set: a row of `tfpipeline.features.handcrafted.FEATURE_SETS`.
+    """
+
+    set: Literal["baseline", "full"] = "baseline"
+
+
+@dataclass(frozen=True)
 class AugmentConfig:
     """Training-time augmentation, the same for both classes; everything off by default.
 
@@ -162,6 +173,7 @@ class Config:
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     mel: MelConfig = field(default_factory=MelConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

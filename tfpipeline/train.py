@@ -1,7 +1,8 @@
 """Trains a detector: `python -m tfpipeline.train --model cnn`.
 
-Reads the corpus, fits the network, scores every part, calibrates on validation, and leaves a run
-folder with scores, metrics, pictures and an exported graph.
+Reads the corpus, fits a network, or a classifier on hand-made features, scores every part,
+calibrates on validation, and leaves a run folder with scores, metrics, report and an exported
+graph. `--model trees` trains the nine classifiers and compares them.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
+from tfpipeline.config import Config
 from tfpipeline.flags import (
     INTERRUPTED,
     OK,
@@ -24,6 +25,7 @@ from tfpipeline.flags import (
 )
 
 TRAINING_AUDIT = 4000  # clips; `python -m tfpipeline.audit` looks at more
+TREES = "trees"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,10 +37,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with a stopped run")
     parser.add_argument("--json", action="store_true", help="print metrics.json instead of a table")
     flags = parser.parse_args(argv)
-    return run_command(lambda: _train(flags), "stopped. Go on with the same command and --resume.")
+    body = _train_trees if flags.model == TREES else _train_one
+    return run_command(lambda: body(flags), "stopped. Go on with the same command and --resume.")
 
 
-def _train(flags: argparse.Namespace) -> int:
+def _train_one(flags: argparse.Namespace) -> int:
     from tfpipeline.training.run_folder import check_target
 
     config = config_from_flags(flags)
@@ -46,115 +49,126 @@ def _train(flags: argparse.Namespace) -> int:
     check_target(target, flags.overwrite, flags.resume)
     quiet_tensorflow()
 
-    from tfpipeline.data.clips import check_parts, corpus_fingerprint
-    from tfpipeline.data.corpora import load_clips
-    from tfpipeline.data.pipeline import open_audio
-    from tfpipeline.evaluation.auditing import audit_clips, tell_in_a_line
     from tfpipeline.evaluation.summary import print_summary
-    from tfpipeline.files.atomic import write_json, write_table
-    from tfpipeline.training.fit import device_settings, fit_network
-    from tfpipeline.training.run_folder import (
-        CHECKPOINT,
-        finish_run,
-        start_run,
-        write_environment,
-    )
 
-    clips = load_clips(config.data)
-    check_parts(clips, config.data.corpus)
-    clips, audio, skipped = open_audio(clips, config.data.cache)
-    if len(skipped):
-        all_clips, verb = len(clips) + len(skipped), "is" if len(skipped) == 1 else "are"
-        print(
-            f"{len(skipped)} of {all_clips} clips {verb} skipped, see skipped.csv", file=sys.stderr
-        )
-        check_parts(clips, f"{config.data.corpus} without its unusable clips")
-    partial = start_run(target, config, flags.resume)
-    settings = device_settings(config.training)
-    write_environment(partial, config, corpus_fingerprint(clips), settings)
-    print(f"training {config.model.name} on {settings}, run {target}", file=sys.stderr)
-
-    audit = audit_clips(clips, audio, config.data.corpus, most_clips=TRAINING_AUDIT)
-    write_json(partial / "audit.json", audit)
-    tell_in_a_line(audit)
-    detector, selection = fit_network(config, clips, audio, partial)
-    if selection.interrupted:
-        print("stopped; the run is completed with its best epoch so far", file=sys.stderr)
-    metrics = _judge(config, target.name, clips, audio, detector, selection, partial)
-    write_table(partial / "skipped.csv", skipped)
-    if not selection.interrupted:
-        (partial / CHECKPOINT).unlink()
-    finish_run(partial, target)
+    judged, interrupted = _train(config, target, flags.resume, _open(config))
+    metrics = judged.metrics
     print(json.dumps(metrics, indent=2)) if flags.json else print_summary(metrics)
-    print(f"run: {target}   served graph: {target / 'serving' / '1'}", file=sys.stderr)
-    if selection.interrupted:
+    print(f"run: {target}   report: {target / 'report.html'}", file=sys.stderr)
+    if interrupted:
         print("Go on with the same command and --resume.", file=sys.stderr)
         return INTERRUPTED
     return OK
 
 
-def _judge(config, run: str, clips, audio, detector, selection, folder: Path) -> dict:
-    """Scores every clip, and writes all that a run folder holds beside its config."""
-    from tfpipeline.config import config_to_yaml
-    from tfpipeline.data.clips import LABELS
-    from tfpipeline.evaluation.breakdown import break_down
-    from tfpipeline.evaluation.calibration import fit_calibration
-    from tfpipeline.evaluation.metrics import eer_threshold
-    from tfpipeline.evaluation.report import Judged, write_report
-    from tfpipeline.evaluation.scores import score_table, write_scores
-    from tfpipeline.files.atomic import write_json, write_table
-    from tfpipeline.models.scoring import ClipScorer
-    from tfpipeline.serving.signatures import export_saved_model
+def _train_trees(flags: argparse.Namespace) -> int:
+    """The nine classifiers on the same clips and features, and their comparison."""
+    from tfpipeline.training.run_folder import check_target
 
-    scores = ClipScorer(detector.model, detector.window).score_clips(audio)
-    chosen = (clips["part"] == "validation").to_numpy()
-    labels = clips["label"].map(LABELS)[chosen].to_numpy()
-    calibration = fit_calibration(labels, scores[chosen])
-    table = score_table(clips, scores, calibration)
-    metrics = break_down(
-        table, run, config.model.name, config.data.corpus, detector.model.count_params(),
-        threshold={"value": eer_threshold(labels, scores[chosen]), "rule": "equal error rate",
-                   "part": "validation"},
-    )  # fmt: skip
-    history = selection.history_table()
+    if flags.config or flags.resume:
+        raise ValueError("--model trees takes neither --config nor --resume: name one classifier.")
+    quiet_tensorflow()
 
-    detector.model.save_weights(folder / "model.weights.h5")
-    write_json(folder / "calibration.json", asdict(calibration))
-    write_scores(folder / "scores.csv", table)
-    write_json(folder / "metrics.json", metrics)
-    write_table(folder / "history.csv", history)
-    write_report(folder / "report.html", [Judged(metrics, table, config_to_yaml(config))])
-    _draw(clips, audio, detector, history, folder / "figures")
-    export_saved_model(detector.model, detector.window, calibration, folder / "serving")
-    return metrics
+    from tfpipeline.evaluation.summary import print_comparison
+    from tfpipeline.training.classifiers import CLASSIFIERS
+    from tfpipeline.training.fit_features import training_features
 
-
-def _draw(clips, audio, detector, history, figures: Path) -> None:
-    """The learning curve, and the spectrograms of one test original and its spoofs."""
-    import tensorflow as tf
-
-    from tfpipeline.evaluation.figures import draw_learning_curve, draw_spectrograms
-
-    draw_learning_curve(history, figures / "learning_curve.png")
-    tested = clips[clips["part"].isin(["test", "unseen"]) & (clips["source"] != "-")]
-    source = tested.groupby("source")["attack"].nunique().idxmax() if len(tested) else None
-    # One clip an attack, the original first ("-" sorts before letters).
-    shown = tested[tested["source"] == source].sort_values(["attack", "clip_id"])
-    shown = shown.drop_duplicates("attack")
-    if shown.empty:
-        return
-    mel = detector.front_end.get_layer("log_mel")
-    hop = mel.hop_length / mel.sample_rate
-    # A second and a half out of the middle of a clip, wide enough for traces to be seen.
-    whole = not shown["seconds"].min() >= 2  # an unknown length is NaN
-    excerpt = slice(None) if whole else slice(round(0.5 / hop), round(2.0 / hop))
-    spectrograms = {
-        "original" if row.attack == "-" else row.attack: mel(
-            audio.waveform(tf.constant(row.Index, tf.int64))[None]
-        )[0, excerpt].numpy()
-        for row in shown.itertuples()
+    # Options of one classifier are none of another's, so --set reaches what they share.
+    configs = []
+    for name in CLASSIFIERS:
+        flags.model = name
+        configs.append(config_from_flags(flags))
+    base = run_folder(flags.run) if flags.run else None
+    targets = [base / c.name if base else run_folder(c.name) for c in configs]
+    for target in targets:
+        check_target(target, flags.overwrite, resume=False)
+    opened = _open(configs[0])
+    features = training_features(configs[0], *opened[:2])
+    judged = []
+    for config, target in zip(configs, targets, strict=True):
+        own, _ = _train(config, target, False, opened, features)
+        judged.append(own)
+    seconds = {
+        target.name: json.loads((target / "environment.json").read_text("utf-8"))["fit_seconds"]
+        for target in targets
     }
-    draw_spectrograms(spectrograms, hop, figures / "spectrograms.png")
+    metrics = [own.metrics for own in judged]
+    print(json.dumps(metrics, indent=2)) if flags.json else print_comparison(metrics, seconds)
+    return OK
+
+
+def _open(config: Config) -> tuple:
+    """The clips, their audio, what was skipped, and the audit of the rest."""
+    from tfpipeline.data.clips import check_parts
+    from tfpipeline.data.corpora import load_clips
+    from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.evaluation.auditing import audit_clips, tell_in_a_line
+
+    clips = load_clips(config.data)
+    check_parts(clips, config.data.corpus)
+    clips, audio, skipped = open_audio(clips, config.data.cache)
+    if len(skipped):
+        number, verb = len(clips) + len(skipped), "is" if len(skipped) == 1 else "are"
+        print(f"{len(skipped)} of {number} clips {verb} skipped, see skipped.csv", file=sys.stderr)
+        check_parts(clips, f"{config.data.corpus} without its unusable clips")
+    audit = audit_clips(clips, audio, config.data.corpus, most_clips=TRAINING_AUDIT)
+    tell_in_a_line(audit)
+    return clips, audio, skipped, audit
+
+
+def _train(config: Config, target: Path, resume: bool, opened: tuple, features=None) -> tuple:
+    """Trains one model and leaves its run folder; returns its `Judged`, and whether Ctrl-C came."""
+    from tfpipeline.data.clips import corpus_fingerprint
+    from tfpipeline.files.atomic import write_json, write_table
+    from tfpipeline.serving.complete import complete_run
+    from tfpipeline.training.classifiers import CLASSIFIERS
+    from tfpipeline.training.fit import device_settings
+    from tfpipeline.training.run_folder import finish_run, start_run, write_environment
+
+    clips, audio, skipped, audit = opened
+    partial = start_run(target, config, resume)
+    settings = device_settings(config.training)
+    print(f"training {config.model.name} on {settings}, run {target}", file=sys.stderr)
+    interrupted = False
+    if config.model.name in CLASSIFIERS:
+        detector, parameters, more = _fit_classifier(config, clips, audio, partial, features)
+    else:
+        detector, parameters, interrupted = _fit_network(config, clips, audio, partial)
+        more = {}
+    write_environment(partial, config, corpus_fingerprint(clips), {**settings, **more})
+    judged = complete_run(config, target.name, clips, audio, detector, parameters, partial)
+    write_json(partial / "audit.json", audit)
+    write_table(partial / "skipped.csv", skipped)
+    finish_run(partial, target)
+    return judged, interrupted
+
+
+def _fit_network(config: Config, clips, audio, partial: Path) -> tuple:
+    from tfpipeline.evaluation.figures import draw_learning_curve
+    from tfpipeline.files.atomic import write_table
+    from tfpipeline.training.fit import fit_network
+    from tfpipeline.training.run_folder import CHECKPOINT
+
+    detector, selection = fit_network(config, clips, audio, partial)
+    history = selection.history_table()
+    detector.model.save_weights(partial / "model.weights.h5")
+    write_table(partial / "history.csv", history)
+    draw_learning_curve(history, partial / "figures" / "learning_curve.png")
+    if selection.interrupted:
+        print("stopped; the run is completed with its best epoch so far", file=sys.stderr)
+    else:
+        (partial / CHECKPOINT).unlink()
+    return detector, detector.model.count_params(), selection.interrupted
+
+
+def _fit_classifier(config: Config, clips, audio, partial: Path, features) -> tuple:
+    from tfpipeline.training.fit_features import fit_on_features, training_features
+
+    if features is None:
+        features = training_features(config, clips, audio)
+    detector, seconds = fit_on_features(config, clips, features, partial)
+    fitted = detector.body.get_layer("score").model
+    return detector, fitted.n_parameters, {"fit_seconds": round(seconds, 3)}
 
 
 if __name__ == "__main__":

@@ -67,6 +67,34 @@ def print_leaderboard(
         console.print(f"note: {warning}.", highlight=False)
 
 
+def print_comparison(metrics: Sequence[dict], seconds: dict[str, float]) -> None:
+    """Prints runs of one corpus, best AUC on test first, the unseen part and the time beside it.
+
+    Args:
+        metrics: contents of `metrics.json`.
+        seconds: run → how long fitting took.
+    """
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=_text(f"{len(metrics)} models on {metrics[0]['data']}"), box=SIMPLE,
+        title_justify="left", padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for name in ("model", "test AUC", "EER %", "unseen AUC", "fitting"):
+        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
+    for own in ranked(metrics, "test"):
+        test, unseen = own["parts"]["test"], own["parts"].get("unseen")
+        table.add_row(
+            _text(own["run"]), auc_text(test), percent(test["eer"]),
+            auc_text(unseen) if unseen else "-", f"{seconds[own['run']]:.1f} s",
+        )  # fmt: skip
+    console = Console()
+    console.print(table)
+    console.print(HONESTY, highlight=False)
+
+
 def ranked(metrics: Sequence[dict], part: str) -> list[dict]:
     """Contents of `metrics.json`, the highest AUC on `part` first; without one they come last."""
 

@@ -47,6 +47,14 @@ def crop_samples(config: Config) -> int:
     return round((config.data.crop_seconds or config.data.window_seconds) * SAMPLE_RATE)
 
 
+def mel_layer(config: Config) -> LogMel:
+    """The configured log-mel front end, without normalisation."""
+    settings = dataclasses.asdict(config.mel)
+    for key in ("normalise", "place", "device"):
+        settings.pop(key)
+    return LogMel(sample_rate=SAMPLE_RATE, name="log_mel", **settings)
+
+
 def build_detector(config: Config) -> Detector:
     """Builds the configured network, front end included, with fresh weights.
 
@@ -54,13 +62,11 @@ def build_detector(config: Config) -> Detector:
         ValueError: an unknown model or option, or settings that do not go together.
     """
     window = window_samples(config)
-    settings = dataclasses.asdict(config.mel)
-    normalise = settings.pop("normalise")
-    for key in ("place", "device"):
-        settings.pop(key)
-    mel = LogMel(sample_rate=SAMPLE_RATE, name="log_mel", **settings)
+    mel = mel_layer(config)
     # Fixed kernels, computed in full precision: half precision would lose the quiet bands.
-    normalisation = SpectrogramNormalisation(normalise, dtype="float32", name="normalisation")
+    normalisation = SpectrogramNormalisation(
+        config.mel.normalise, dtype="float32", name="normalisation"
+    )
     augment = config.augment
     equalisation = RandomEqualisation(
         augment.eq_db, seed=config.seed, dtype="float32", name="equalisation"

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tfpipeline.config import Config, load_config
 from tfpipeline.evaluation.calibration import Calibration
+from tfpipeline.models.classifiers.detector import load_feature_detector
 from tfpipeline.models.detector import Detector, build_detector
+from tfpipeline.training.classifiers import CLASSIFIERS
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def load_detector(run: Run) -> Detector:
     Raises:
         ValueError: the weights file is missing, damaged or of another network.
     """
+    if run.config.model.name in CLASSIFIERS:
+        return load_feature_detector(run.config, run.folder)
     detector = build_detector(run.config)
     path = run.folder / "model.weights.h5"
     try:

@@ -77,6 +77,11 @@ class TreeEnsemble:
             leaves = self.value[leaf]
             _require(bool(leaves.min() >= 0 and leaves.max() <= 1), "probabilities in its leaves")
 
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were fitted: a threshold a node, a value a leaf."""
+        return len(self.feature)
+
 
 @dataclass(frozen=True)
 class DenseModel:
@@ -115,6 +120,11 @@ class DenseModel:
     def n_features(self) -> int:
         """Columns of a row."""
         return len(self.mean)
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were fitted."""
+        return self.first.size + (self.second.size if self.kind == "gaussian" else 0) + 1
 
 
 FORMS = {"trees": TreeEnsemble, "dense": DenseModel}

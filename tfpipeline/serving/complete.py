@@ -1,0 +1,88 @@
+"""What makes a trained detector a run: scores, calibration, metrics, report, pictures, export."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from tfpipeline.config import Config, config_to_yaml
+from tfpipeline.data.clips import LABELS
+from tfpipeline.data.pipeline import Audio
+from tfpipeline.evaluation.breakdown import break_down
+from tfpipeline.evaluation.calibration import fit_calibration
+from tfpipeline.evaluation.figures import draw_spectrograms
+from tfpipeline.evaluation.metrics import eer_threshold
+from tfpipeline.evaluation.report import Judged, write_report
+from tfpipeline.evaluation.scores import score_table, write_scores
+from tfpipeline.files.atomic import write_json
+from tfpipeline.models.detector import Detector, mel_layer
+from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.serving.signatures import export_saved_model
+
+
+def complete_run(
+    config: Config,
+    run: str,
+    clips: pd.DataFrame,
+    audio: Audio,
+    detector: Detector,
+    parameters: int,
+    folder: Path,
+) -> Judged:
+    """Scores every clip, and writes all that a run folder holds beside config and model.
+
+    Args:
+        config: of the run.
+        run: its name.
+        clips, audio: all parts.
+        detector: trained.
+        parameters: how many numbers were fitted.
+        folder: that is being built.
+    Returns:
+        The metrics and the score table.
+    """
+    scores = ClipScorer(detector.model, detector.window).score_clips(audio)
+    chosen = (clips["part"] == "validation").to_numpy()
+    labels = clips["label"].map(LABELS)[chosen].to_numpy()
+    calibration = fit_calibration(labels, scores[chosen])
+    table = score_table(clips, scores, calibration)
+    threshold = {
+        "value": eer_threshold(labels, scores[chosen]), "rule": "equal error rate",
+        "part": "validation",
+    }  # fmt: skip
+    metrics = break_down(table, run, config.model.name, config.data.corpus, parameters, threshold)
+    judged = Judged(metrics, table, config_to_yaml(config))
+    write_json(folder / "calibration.json", asdict(calibration))
+    write_scores(folder / "scores.csv", table)
+    write_json(folder / "metrics.json", metrics)
+    write_report(folder / "report.html", [judged])
+    _draw(config, clips, audio, folder / "figures")
+    export_saved_model(detector.model, detector.window, calibration, folder / "serving")
+    return judged
+
+
+def _draw(config: Config, clips: pd.DataFrame, audio: Audio, figures: Path) -> None:
+    """The spectrograms of one test original and its spoofs."""
+    import tensorflow as tf
+
+    tested = clips[clips["part"].isin(["test", "unseen"]) & (clips["source"] != "-")]
+    source = tested.groupby("source")["attack"].nunique().idxmax() if len(tested) else None
+    # One clip an attack, the original first ("-" sorts before letters).
+    shown = tested[tested["source"] == source].sort_values(["attack", "clip_id"])
+    shown = shown.drop_duplicates("attack")
+    if shown.empty:
+        return
+    mel = mel_layer(config)
+    hop = mel.hop_length / mel.sample_rate
+    # A second and a half out of the middle of a clip, wide enough for traces to be seen.
+    whole = not shown["seconds"].min() >= 2  # an unknown length is NaN
+    excerpt = slice(None) if whole else slice(round(0.5 / hop), round(2.0 / hop))
+    spectrograms = {
+        "original" if row.attack == "-" else row.attack: mel(
+            audio.waveform(tf.constant(row.Index, tf.int64))[None]
+        )[0, excerpt].numpy()
+        for row in shown.itertuples()
+    }
+    draw_spectrograms(spectrograms, hop, figures / "spectrograms.png")

@@ -1,0 +1,73 @@
+"""Fitting a classifier on hand-made features, and turning it into a detector."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfpipeline.config import Config
+from tfpipeline.data.clips import LABELS
+from tfpipeline.data.pipeline import Audio
+from tfpipeline.features.extraction import extract_features
+from tfpipeline.models.classifiers.arrays import save_arrays
+from tfpipeline.models.classifiers.convert import to_arrays
+from tfpipeline.models.classifiers.detector import ARRAYS, build_feature_detector
+from tfpipeline.models.detector import Detector, model_options, window_samples
+from tfpipeline.training.classifiers import CLASSIFIERS, fit_classifier
+
+SAME = 1e-6  # of a probability: the graph against the library
+
+
+def training_features(config: Config, clips: pd.DataFrame, audio: Audio) -> pd.DataFrame:
+    """The features of the windows of the train and validation clips, `clip` a row of `clips`."""
+    rows = np.flatnonzero(clips["part"].isin(["train", "validation"]))
+    features = extract_features(audio.subset(rows), config.features.set, window_samples(config))
+    return features.assign(clip=rows[features["clip"]])
+
+
+def fit_on_features(
+    config: Config, clips: pd.DataFrame, features: pd.DataFrame, folder: Path
+) -> tuple[Detector, float]:
+    """Fits the configured classifier and writes its arrays.
+
+    Args:
+        config: of the run.
+        clips: a manifest with `train` and `validation` parts.
+        features: of `training_features`; one row a window.
+        folder: of the run; takes `trees.npz`.
+    Returns:
+        The detector, and the seconds that fitting took.
+    Raises:
+        ValueError: an option that the classifier does not have, features that are not finite, or a
+            graph that does not equal its model.
+    """
+    build = CLASSIFIERS[config.model.name]
+    model = build(config.seed, **model_options(build, config))
+    part = clips["part"].to_numpy()[features["clip"]]
+    labels = clips["label"].map(LABELS).to_numpy()[features["clip"]]
+    # float64, as the trees compare: some models would compute in float32 otherwise.
+    rows = features.drop(columns=["clip", "window"]).to_numpy(np.float64)
+    train, validation = ((rows[part == p], labels[part == p]) for p in ("train", "validation"))
+    started = time.perf_counter()
+    fit_classifier(model, train, validation, config.training.class_balance)
+    seconds = time.perf_counter() - started
+    fitted = to_arrays(model, rows.shape[1])
+    _check_graph(model, fitted, validation[0])
+    save_arrays(folder / ARRAYS, fitted)
+    return build_feature_detector(config, fitted), seconds
+
+
+def _check_graph(model: object, fitted, rows: np.ndarray) -> None:
+    """Refuses arrays that do not say what their model says."""
+    from tfpipeline.models.classifiers.graph import probability
+
+    own = model.predict_proba(rows)[:, 1]
+    difference = float(np.abs(probability(fitted, rows).numpy() - own).max())
+    if difference > SAME:
+        raise ValueError(
+            f"the graph of a classifier must equal it to {SAME:g}. Received: {difference:.2g} for "
+            f"{type(model).__name__}. Is this another version of its library?"
+        )
