@@ -49,21 +49,25 @@ def _extract(flags: argparse.Namespace) -> int:
     from tfpipeline.data.audio import SAMPLE_RATE
     from tfpipeline.data.corpora import load_corpus
     from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.features.extraction import check_window
     from tfpipeline.features.handcrafted import HandcraftedFeatures
     from tfpipeline.features.parquet import extract_to_parquet, partial_folder
     from tfpipeline.files.atomic import write_table
 
-    HandcraftedFeatures(flags.features)  # an unknown name fails before anything is decoded
+    # What cannot work fails before anything is decoded.
+    window = round(flags.window_seconds * SAMPLE_RATE)
+    check_window(HandcraftedFeatures(flags.features), window)
     if flags.overwrite:
         shutil.rmtree(partial_folder(out), ignore_errors=True)
     clips, audio, skipped = open_audio(load_corpus(flags.data), flags.cache)
     skip_list = out.with_suffix(".skipped.csv")
     if len(skipped):
         write_table(skip_list, skipped)
-        print(f"{len(skipped)} clips are skipped, see {skip_list}", file=sys.stderr)
-    rows = extract_to_parquet(
-        clips, audio, flags.features, round(flags.window_seconds * SAMPLE_RATE), out
-    )
+        print(
+            f"{len(skipped)} of {len(skipped) + len(clips)} clips skipped, see {skip_list}",
+            file=sys.stderr,
+        )
+    rows = extract_to_parquet(clips, audio, flags.features, window, out)
     result = {"out": str(out), "clips": len(clips), "rows": rows, "skipped": len(skipped)}
     print(json.dumps(result) if flags.json else f"{out}: {rows} windows of {len(clips)} clips")
     return SOME_FAILED if len(skipped) else OK
