@@ -67,6 +67,8 @@ def _extract(flags: argparse.Namespace) -> int:
             f"{len(skipped)} of {len(skipped) + len(clips)} clips skipped, see {skip_list}",
             file=sys.stderr,
         )
+    else:
+        skip_list.unlink(missing_ok=True)  # of an older table of that name
     rows = extract_to_parquet(clips, audio, flags.features, window, out)
     result = {"out": str(out), "clips": len(clips), "rows": rows, "skipped": len(skipped)}
     print(json.dumps(result) if flags.json else f"{out}: {rows} windows of {len(clips)} clips")
