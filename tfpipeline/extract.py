@@ -19,7 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     """Parses the flags and extracts; returns the exit code: 1 if some clips cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m tfpipeline.extract", description=__doc__)
     parser.add_argument("--data", metavar="NAME[:PATH]", default="demo", help="the corpus")
-    parser.add_argument("--features", default="full", help="baseline or full (default: full)")
+    parser.add_argument(
+        "--features", default="full", help="baseline, full (the default) or everything"
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help="the Parquet file to write")
     parser.add_argument("--window-seconds", type=float, default=4.0, metavar="S", help="default: 4")
     parser.add_argument(
