@@ -53,8 +53,8 @@ def test_columns_equal_librosa_and_scipy(speech, everything):
         for series, values in librosa_series(clip).items():
             for name, statistic in STATISTICS.items():
                 received = everything[f"{series}_{name}"][number]
-                # 0.01 dB or Hz; the least bin of a band, and so its kurtosis, is the least exact
-                assert received == pytest.approx(statistic(values), rel=1e-2, abs=0.01), series
+                # 0.01 dB or Hz, and shapes to a thousandth
+                assert received == pytest.approx(statistic(values), rel=1e-3, abs=0.01), series
 
 
 def test_columns_of_the_whole_clip_equal_numpy(speech, everything):
@@ -78,7 +78,8 @@ def test_full_is_a_selection_of_everything(speech, everything):
     assert set(layer.names) < set(everything)
     received = layer(speech).numpy()
     expected = np.stack([everything[name] for name in layer.names], axis=1)
-    np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4)
+    # One STFT is in float32, the other in float64.
+    np.testing.assert_allclose(received, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_everything_needs_16_khz():

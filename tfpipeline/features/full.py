@@ -80,11 +80,15 @@ def build_everything(sample_rate: int) -> FeatureSet:
             f"the features everything need sample_rate {2000 * BANDS_KHZ[-1]} or more. "
             f"Received: {sample_rate}."
         )
-    return _build(sample_rate, dict.fromkeys(SERIES, STATISTICS), tuple(WHOLE))
+    # The contrast's valleys are single bins, some 140 dB below the peak: beyond float32.
+    return _build(sample_rate, dict.fromkeys(SERIES, STATISTICS), tuple(WHOLE), "float64")
 
 
 def _build(
-    sample_rate: int, series: Mapping[str, Sequence[str]], whole: Sequence[str]
+    sample_rate: int,
+    series: Mapping[str, Sequence[str]],
+    whole: Sequence[str],
+    precision: str = "float32",
 ) -> FeatureSet:
     """The feature set of some groups.
 
@@ -92,9 +96,15 @@ def _build(
         sample_rate: in Hz.
         series: group of `SERIES` → the statistics that are taken of each of its series.
         whole: groups of `WHOLE`.
+        precision: of the STFT, as in `LogMel`.
     """
     mel = LogMel(
-        sample_rate=sample_rate, n_fft=N_FFT, hop_length=HOP_LENGTH, n_mels=N_MELS, ref="max"
+        sample_rate=sample_rate,
+        n_fft=N_FFT,
+        hop_length=HOP_LENGTH,
+        n_mels=N_MELS,
+        ref="max",
+        precision=precision,
     )
     linear = filter_blocks(linear_filters(sample_rate, N_FFT, N_LINEAR_FILTERS))
     names = [
