@@ -19,7 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     """Parses the flags and extracts; returns the exit code: 1 if some clips cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m tfpipeline.extract", description=__doc__)
     parser.add_argument("--data", metavar="NAME[:PATH]", default="demo", help="the corpus")
-    parser.add_argument("--features", default="full", help="baseline or full (default: full)")
+    parser.add_argument(
+        "--features", default="full", help="baseline, full (the default) or everything"
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help="the Parquet file to write")
     parser.add_argument("--window-seconds", type=float, default=4.0, metavar="S", help="default: 4")
     parser.add_argument(
@@ -49,21 +51,27 @@ def _extract(flags: argparse.Namespace) -> int:
     from tfpipeline.data.audio import SAMPLE_RATE
     from tfpipeline.data.corpora import load_corpus
     from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.features.extraction import check_window
     from tfpipeline.features.handcrafted import HandcraftedFeatures
     from tfpipeline.features.parquet import extract_to_parquet, partial_folder
     from tfpipeline.files.atomic import write_table
 
-    HandcraftedFeatures(flags.features)  # an unknown name fails before anything is decoded
+    # What cannot work fails before anything is decoded.
+    window = round(flags.window_seconds * SAMPLE_RATE)
+    check_window(HandcraftedFeatures(flags.features), window)
     if flags.overwrite:
         shutil.rmtree(partial_folder(out), ignore_errors=True)
     clips, audio, skipped = open_audio(load_corpus(flags.data), flags.cache)
     skip_list = out.with_suffix(".skipped.csv")
     if len(skipped):
         write_table(skip_list, skipped)
-        print(f"{len(skipped)} clips are skipped, see {skip_list}", file=sys.stderr)
-    rows = extract_to_parquet(
-        clips, audio, flags.features, round(flags.window_seconds * SAMPLE_RATE), out
-    )
+        print(
+            f"{len(skipped)} of {len(skipped) + len(clips)} clips skipped, see {skip_list}",
+            file=sys.stderr,
+        )
+    else:
+        skip_list.unlink(missing_ok=True)  # of an older table of that name
+    rows = extract_to_parquet(clips, audio, flags.features, window, out)
     result = {"out": str(out), "clips": len(clips), "rows": rows, "skipped": len(skipped)}
     print(json.dumps(result) if flags.json else f"{out}: {rows} windows of {len(clips)} clips")
     return SOME_FAILED if len(skipped) else OK

@@ -18,6 +18,15 @@ from tfpipeline.features.handcrafted import HandcraftedFeatures
 BATCH_SIZE = 64
 
 
+def check_window(layer: HandcraftedFeatures, window: int) -> None:
+    """Raises ValueError if a window of so many samples is too short for the features."""
+    if window < layer.min_samples:
+        raise ValueError(
+            f"a window must have {layer.min_samples} samples or more for the features "
+            f"{layer.feature_set!r}. Received: {window}. Is it in seconds?"
+        )
+
+
 def feature_batches(
     audio: Audio, layer: HandcraftedFeatures, window: int, first_clip: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -34,11 +43,7 @@ def feature_batches(
     Raises:
         ValueError: the window is too short for the features.
     """
-    if window < layer.min_samples:
-        raise ValueError(
-            f"a window must have {layer.min_samples} samples or more for the features "
-            f"{layer.feature_set!r}. Received: {window}. Is it in seconds?"
-        )
+    check_window(layer, window)
     compute = tf.function(layer, input_signature=[tf.TensorSpec([None, window], tf.float32)])
     rest = audio.subset(np.arange(first_clip, audio.n_clips))
     clip, number = -1, 0

@@ -4,8 +4,8 @@ A feature set is a builder in `FEATURE_SETS`: sample rate → `FeatureSet`, the 
 and the function that computes them for a few clips. The layer goes through any batch in groups, so
 that a clip's features never depend on the rest of its batch.
 
-`baseline` is that of the published trees (132 columns); `full` is what the field uses
-(`tfpipeline.features.full`).
+`baseline` is that of the published trees (132 columns), `everything` what the field uses, and
+`full` what of that helped on held-out speakers and attacks (`tfpipeline.features.full`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import tensorflow as tf
 
 from tfpipeline.features.baseline import build_baseline
 from tfpipeline.features.feature_set import FeatureSet
-from tfpipeline.features.full import build_full
+from tfpipeline.features.full import build_everything, build_full
 from tfpipeline.features.groups import in_groups
 
 FEATURE_SETS: dict[str, Callable[[int], FeatureSet]] = {
     "baseline": build_baseline,
     "full": build_full,
+    "everything": build_everything,
 }
 
 

@@ -49,9 +49,12 @@ def yin(
         frame loses to the lag, so that even a perfect tone of 70 Hz has an aperiodicity of 0.1.
     """
     shortest, longest = math.floor(sample_rate / fmax), math.ceil(sample_rate / fmin)
-    half = frame_length // 2
-    waveform = tf.pad(waveform, [[0, 0], [half, half]])
-    frames = tf.signal.frame(waveform, frame_length, hop_length)  # (size, frames, frame_length)
+    # Longer frames with zeros at the end, so that no lag looked at wraps round.
+    size = _transform_size(frame_length + longest)
+    half, extra = frame_length // 2, size - frame_length
+    waveform = tf.pad(waveform, [[0, 0], [half, half + extra]])
+    frames = tf.signal.frame(waveform, size, hop_length)  # (size, frames, n_fft)
+    frames *= (np.arange(size) < frame_length).astype("float32")
     normalised = _normalised_difference(frames, shortest, longest)  # (size, frames, lags)
 
     before, here, after = normalised[..., :-2], normalised[..., 1:-1], normalised[..., 2:]
@@ -71,7 +74,7 @@ def yin(
     inside = (tf.abs(slope) < tf.abs(curve)) & (place > 0) & (place < longest - shortest)
     shift = tf.where(inside, -slope / tf.where(inside, curve, 1.0), 0.0)
     period = shortest + tf.cast(place, tf.float32) + shift
-    return sample_rate / period, here, tf.reduce_mean(frames**2, axis=2)
+    return sample_rate / period, here, tf.reduce_sum(frames**2, axis=2) / frame_length
 
 
 def pitch_statistics(waveform: tf.Tensor, sample_rate: int) -> tf.Tensor:
@@ -109,17 +112,24 @@ def pitch_statistics(waveform: tf.Tensor, sample_rate: int) -> tf.Tensor:
     )
 
 
+def _transform_size(least: int) -> int:
+    """The shortest of the lengths 2^k and 5 · 2^k, k >= 3, that is `least` or more."""
+    return min(odd << k for odd in (1, 5) for k in range(3, 31) if odd << k >= least)
+
+
 def _normalised_difference(frames: tf.Tensor, shortest: int, longest: int) -> tf.Tensor:
-    """Cumulative mean normalised difference at the lags shortest … longest, in samples."""
-    length = frames.shape[2]
-    # Long enough that no lag looked at wraps round.
-    size = 1 << (length + longest - 1).bit_length()
-    if 5 * size // 8 >= length + longest:
-        size = 5 * size // 8
-    spectrum = tf.signal.rfft(tf.pad(frames, [[0, 0], [0, 0], [0, size - length]]))
-    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-    correlation = tf.signal.irfft(tf.cast(power, spectrum.dtype), [size])[..., : longest + 1]
+    """Cumulative mean normalised difference at the lags shortest … longest, in samples.
+
+    Args:
+        frames: float32 (size, frames, n_fft), whose last `longest` samples are zeros.
+        shortest, longest: lags in samples.
+    Returns:
+        float32 (size, frames, longest - shortest + 1).
+    """
+    spectrum = tf.signal.rfft(frames)
+    correlation = tf.signal.irfft(spectrum * tf.math.conj(spectrum), [frames.shape[2]])
     energy = tf.cumsum(frames[..., :longest] ** 2, axis=2)
-    difference = 2 * (correlation[..., :1] - correlation[..., 1:]) - energy  # lags 1 … longest
+    # Lags 1 … longest.
+    difference = 2 * (correlation[..., :1] - correlation[..., 1 : longest + 1]) - energy
     mean = tf.cumsum(difference, axis=2) / np.arange(1, longest + 1, dtype="float32")
     return (difference / (mean + np.finfo("float32").tiny))[..., shortest - 1 :]
