@@ -7,8 +7,9 @@ import scipy.fft
 import tensorflow as tf
 
 from tfpipeline.features.cepstra import cepstrum, delta
-from tfpipeline.features.filterbank import filter_blocks, linear_filters
-from tfpipeline.features.mel import LogMel, filter_product, power_to_db
+from tfpipeline.features.decibels import power_to_db
+from tfpipeline.features.filterbank import filter_blocks, filter_product, linear_filters
+from tfpipeline.features.mel import LogMel
 
 STFT = {"n_fft": 512, "hop_length": 160}
 

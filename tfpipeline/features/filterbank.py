@@ -1,4 +1,4 @@
-"""The constants of a mel front end, in NumPy: the window and the mel filterbank, as librosa's."""
+"""The constants of a front end, in NumPy: window and filterbanks, as librosa's; their product."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 import librosa
 import numpy as np
 import scipy.signal
+import tensorflow as tf
 
 
 def padded_window(name: str, win_length: int, n_fft: int) -> np.ndarray:
@@ -110,3 +111,21 @@ def filter_blocks(filters: np.ndarray, bands: int = 16) -> list[tuple[int, int, 
         first, end = (held[0], held[-1] + 1) if len(held) else (0, 1)
         blocks.append((int(first), int(end), part[first:end]))
     return blocks
+
+
+def filter_product(power: tf.Tensor, blocks: list) -> tf.Tensor:
+    """Sums of the bins of each spectrum, weighted with a filterbank.
+
+    Args:
+        power: float (size, frames, n_bins).
+        blocks: of the filterbank, from `filter_blocks`.
+    Returns:
+        float (size, frames, n_bands).
+    """
+    shape, dtype = tf.shape(power), power.dtype.as_numpy_dtype
+    n_bands = sum(block.shape[1] for _, _, block in blocks)
+    # Products over all frames: TensorFlow's batched ones take half as long again. In blocks, since
+    # most of a filterbank is zero.
+    power = tf.reshape(power, [-1, power.shape[2]])
+    bands = [power[:, first:end] @ block.astype(dtype) for first, end, block in blocks]
+    return tf.reshape(tf.concat(bands, axis=1), [shape[0], shape[1], n_bands])

@@ -8,8 +8,9 @@ told by the columns `waveform_*` alone.
 Griffin-Lim) held out of its training; the test and unseen parts were not touched. It keeps the
 shapes of the spectrum with all statistics, and of cepstra the deviations alone. All else (log-mel
 bands, contrast, means and quantiles of cepstra, level, energies of bands, pitch) told the held-out
-speakers no better, or the held-out attack worse; the share of silence, within the noise, is left out
-as a known shortcut. Those were 51 speakers and two vocoders: another corpus may want `everything`.
+speakers no better, or the held-out attack worse; the share of silence, within the noise, is left
+out as a known shortcut. Those were 51 speakers and two vocoders: another corpus may want
+`everything`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import tensorflow as tf
 from tfpipeline.features import level, spectral
 from tfpipeline.features.baseline import WAVEFORM_NAMES, waveform_statistics
 from tfpipeline.features.cepstra import cepstrum, delta
+from tfpipeline.features.decibels import power_to_db
 from tfpipeline.features.feature_set import FeatureSet
-from tfpipeline.features.filterbank import filter_blocks, linear_filters
-from tfpipeline.features.mel import LogMel, filter_product, power_to_db
+from tfpipeline.features.filterbank import filter_blocks, filter_product, linear_filters
+from tfpipeline.features.mel import LogMel
 from tfpipeline.features.pitch import PITCH_NAMES, pitch_statistics
 from tfpipeline.features.statistics import STATISTICS, statistic_names, time_statistics
 

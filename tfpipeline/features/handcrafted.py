@@ -56,7 +56,9 @@ class HandcraftedFeatures(keras.layers.Layer):
         built = FEATURE_SETS[feature_set](sample_rate)
         self.names = built.names
         self.min_samples = built.min_samples
-        self._compute = built.compute
+        # It branches on nothing that the graph computes, and AutoGraph would take ten seconds to
+        # rewrite the parts of SciPy and librosa that make its constants.
+        self._compute = tf.autograph.experimental.do_not_convert(built.compute)
 
     def call(self, waveform):
         """Computes the features.

@@ -7,12 +7,16 @@ librosa's names and defaults, and a clip's result never depends on the rest of i
 
 from __future__ import annotations
 
-import math
-
 import keras
 import tensorflow as tf
 
-from tfpipeline.features.filterbank import filter_blocks, mel_filters, padded_window
+from tfpipeline.features.decibels import power_to_db
+from tfpipeline.features.filterbank import (
+    filter_blocks,
+    filter_product,
+    mel_filters,
+    padded_window,
+)
 from tfpipeline.features.groups import in_groups
 
 SETTINGS = (
@@ -208,53 +212,6 @@ class LogMel(keras.layers.Layer):
         """The second half: (size, frames, 1 + n_fft // 2) → (size, frames, n_mels) in dB."""
         mel = filter_product(power, self._blocks)
         return power_to_db(mel, ref=self.ref, amin=self.amin, top_db=self.top_db)
-
-
-def filter_product(power: tf.Tensor, blocks: list) -> tf.Tensor:
-    """Sums of the bins of each spectrum, weighted with a filterbank.
-
-    Args:
-        power: float (size, frames, n_bins).
-        blocks: of the filterbank, from `filter_blocks`.
-    Returns:
-        float (size, frames, n_bands).
-    """
-    shape, dtype = tf.shape(power), power.dtype.as_numpy_dtype
-    n_bands = sum(block.shape[1] for _, _, block in blocks)
-    # Products over all frames: TensorFlow's batched ones take half as long again. In blocks, since
-    # most of a filterbank is zero.
-    power = tf.reshape(power, [-1, power.shape[2]])
-    bands = [power[:, first:end] @ block.astype(dtype) for first, end, block in blocks]
-    return tf.reshape(tf.concat(bands, axis=1), [shape[0], shape[1], n_bands])
-
-
-def power_to_db(
-    power: tf.Tensor,
-    *,
-    ref: float | str = "max",
-    amin: float = 1e-10,
-    top_db: float | None = 80.0,
-) -> tf.Tensor:
-    """`librosa.power_to_db` of each example by itself.
-
-    Args:
-        power: float (size, frames, n_bands), not negative.
-        ref, amin, top_db: as in `LogMel`.
-    Returns:
-        The same shape and dtype, in dB.
-    """
-    floor = tf.constant(amin, power.dtype)
-    peak = tf.maximum(tf.reduce_max(power, axis=[1, 2], keepdims=True), floor)
-    if top_db is not None:
-        floor = tf.maximum(floor, peak * 10.0 ** (-top_db / 10.0))
-    power = tf.maximum(power, floor)
-    if ref == "max":
-        return _decibels(power / peak)
-    return _decibels(power) - 10.0 * math.log10(max(ref, amin))
-
-
-def _decibels(power):
-    return (10.0 / math.log(10.0)) * tf.math.log(power)
 
 
 def _check_settings(layer: LogMel) -> None:

@@ -13,7 +13,7 @@ import librosa
 import numpy as np
 import tensorflow as tf
 
-from tfpipeline.features.mel import power_to_db
+from tfpipeline.features.decibels import power_to_db
 
 CONTRAST_FMIN, CONTRAST_BANDS, CONTRAST_QUANTILE = 200.0, 6, 0.02
 AMIN = 1e-10
