@@ -15,6 +15,8 @@ import numpy as np
 
 from tfpipeline.models.classifiers.arrays import DenseModel, TreeEnsemble, tree_depth
 
+LIGHTGBM_ZERO = float(np.float32(1e-35))  # kZeroThreshold of its meta.h
+
 # feature, threshold, left, right, missing_left, value; -1 as a child marks a leaf
 Nodes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -101,11 +103,19 @@ def _lightgbm_tree(root: dict) -> Nodes:
         nan_left = node["threshold"] >= 0
         if node["missing_type"] == "NaN":
             nan_left = node["default_left"]
-        rows.append([node["split_feature"], node["threshold"], 0, 0, bool(nan_left), 0.0])
+        threshold = _beyond_zero(node["threshold"])
+        rows.append([node["split_feature"], threshold, 0, 0, bool(nan_left), 0.0])
         waiting += [(node["right_child"], (place, 3)), (node["left_child"], (place, 2))]
     columns = list(zip(*rows, strict=True))
     kinds = (int, float, int, int, bool, float)
     return tuple(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True))
+
+
+def _beyond_zero(threshold: float) -> float:
+    """LightGBM reads what lies within `LIGHTGBM_ZERO` as 0; the threshold that says the same."""
+    if -LIGHTGBM_ZERO <= threshold < 0:
+        return float(np.nextafter(-LIGHTGBM_ZERO, -1))
+    return max(threshold, LIGHTGBM_ZERO) if threshold >= 0 else threshold
 
 
 def _catboost(model, n_features: int) -> TreeEnsemble:
