@@ -85,7 +85,7 @@ class FeatureConfig:
         set: a row of `tfpipeline.features.handcrafted.FEATURE_SETS`.
     """
 
-    set: Literal["baseline", "full"] = "baseline"
+    set: Literal["baseline", "full", "everything"] = "full"
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,9 @@ def _judge_runs(flags: argparse.Namespace) -> tuple[list, object]:
     from tfpipeline.evaluation.breakdown import break_down
     from tfpipeline.evaluation.report import Judged
     from tfpipeline.evaluation.scores import read_scores
-    from tfpipeline.serving.run import open_run
+    from tfpipeline.models.classifiers.contributions import EXPLAINED
+    from tfpipeline.serving.explanation import explain_in_words, read_importances
+    from tfpipeline.serving.run import load_detector, open_run
 
     runs = [open_run(run_folder(name)) for name in flags.run]
     clips, audio, skipped = _open_corpus(flags.data) if flags.data and runs else (None, None, None)
@@ -108,7 +110,11 @@ def _judge_runs(flags: argparse.Namespace) -> tuple[list, object]:
             run.metrics.get("parameters"), run.metrics["threshold"], flags.by,
         )  # fmt: skip
         config = (run.folder / "config.yaml").read_text(encoding="utf-8")
-        judged.append(Judged(metrics, table, config))
+        importances = read_importances(run.folder)
+        explain = None
+        if run.config.model.name in EXPLAINED:
+            explain = explain_in_words(run.config.model.name, run.folder, load_detector(run))
+        judged.append(Judged(metrics, table, config, importances, explain))
     return judged, skipped
 
 

@@ -19,12 +19,18 @@ from tfpipeline.flags import (
     run_folder,
 )
 
+MOST_FEATURES = 8  # of an explanation, in the terminal
+
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and predicts; returns the exit code: 1 if some files failed."""
     parser = argparse.ArgumentParser(prog="python -m tfpipeline.predict", description=__doc__)
     add_run_flag(parser, "the run to judge by", required=True)
     parser.add_argument("files", nargs="+", metavar="FILE", help="WAV or FLAC")
+    parser.add_argument(
+        "--explain", action="store_true",
+        help="tell what each feature added to the score (runs on hand-made features)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     flags = parser.parse_args(argv)
     return run_command(lambda: _predict(flags))
@@ -35,15 +41,20 @@ def _predict(flags: argparse.Namespace) -> int:
 
     from tfpipeline.data.audio import read_clip
     from tfpipeline.models.scoring import ClipScorer
+    from tfpipeline.serving.explanation import open_explainer
     from tfpipeline.serving.run import load_detector, open_run
 
     run = open_run(run_folder(flags.run))
     detector = load_detector(run)
     scorer = ClipScorer(detector.model, detector.window)
+    explainer = None
+    if flags.explain:
+        explainer = open_explainer(run.config.model.name, run.folder, detector)
     rows, failed = [], 0
     for file in flags.files:
         try:
-            score = scorer.score_waveform(read_clip(file))
+            waveform = read_clip(file)
+            score = scorer.score_waveform(waveform)
         except (OSError, ValueError) as error:
             failed += 1
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -54,11 +65,17 @@ def _predict(flags: argparse.Namespace) -> int:
             "probability": float(run.calibration.probability(score)),
             "verdict": "spoof" if score >= run.threshold else "bonafide",
         }
+        if explainer:
+            explanation = explainer.explain(waveform)
+            row["base"] = explanation.base
+            row["contributions"] = explanation.table.to_dict("records")
         rows.append(row)
         if flags.json:
             print(json.dumps(row), flush=True)
     if rows and not flags.json:
         _print_table(rows)
+        for row in rows if explainer else []:
+            _print_explanation(row)
     return SOME_FAILED if failed else OK
 
 
@@ -76,6 +93,28 @@ def _print_table(rows: list[dict]) -> None:
         # A file's name is data: brackets in it are not markup.
         name = Text(row["path"])
         table.add_row(name, f"{row['score']:+.3f}", f"{row['probability']:.4f}", row["verdict"])
+    Console().print(table)
+
+
+def _print_explanation(row: dict) -> None:
+    """The features that did most for a score."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown, rest = row["contributions"][:MOST_FEATURES], row["contributions"][MOST_FEATURES:]
+    table = Table(box=SIMPLE, title=Text(f"{row['path']}: why {row['score']:+.3f}"),
+                  title_justify="left")  # fmt: skip
+    table.add_column("feature")
+    table.add_column("value", justify="right")
+    table.add_column("adds to the score", justify="right")
+    table.add_row("(before any feature)", "", f"{row['base']:+.3f}")
+    for own in shown:
+        table.add_row(own["feature"], f"{own['value']:.4g}", f"{own['contribution']:+.3f}")
+    if rest:
+        total = sum(own["contribution"] for own in rest)
+        table.add_row(f"({len(rest)} others)", "", f"{total:+.3f}")
     Console().print(table)
 
 

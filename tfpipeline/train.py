@@ -48,6 +48,7 @@ def _train_one(flags: argparse.Namespace) -> int:
     target = run_folder(flags.run or config.name)
     check_target(target, flags.overwrite, flags.resume)
     quiet_tensorflow()
+    _check_model(config)
 
     from tfpipeline.evaluation.summary import print_summary
 
@@ -95,6 +96,18 @@ def _train_trees(flags: argparse.Namespace) -> int:
     metrics = [own.metrics for own in judged]
     print(json.dumps(metrics, indent=2)) if flags.json else print_comparison(metrics, seconds)
     return OK
+
+
+def _check_model(config: Config) -> None:
+    """Refuses an unknown model before any clip is read."""
+    from tfpipeline.models import NETWORKS
+    from tfpipeline.training.classifiers import CLASSIFIERS
+
+    known = (*NETWORKS, *CLASSIFIERS)
+    if config.model.name not in known:
+        raise ValueError(
+            f"model.name must be one of {', '.join(known)}. Received: {config.model.name!r}"
+        )
 
 
 def _open(config: Config) -> tuple:
@@ -166,9 +179,8 @@ def _fit_classifier(config: Config, clips, audio, partial: Path, features) -> tu
 
     if features is None:
         features = training_features(config, clips, audio)
-    detector, seconds = fit_on_features(config, clips, features, partial)
-    fitted = detector.body.get_layer("score").model
-    return detector, fitted.n_parameters, {"fit_seconds": round(seconds, 3)}
+    detector, record = fit_on_features(config, clips, features, partial)
+    return detector, detector.body.get_layer("score").model.n_parameters, record
 
 
 if __name__ == "__main__":

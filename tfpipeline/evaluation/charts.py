@@ -117,6 +117,21 @@ def bars_chart(figures: Sequence[tuple[str, dict]]) -> str | None:
     return _address(axes)
 
 
+def importance_chart(rows: pd.DataFrame) -> str:
+    """AUC lost without each feature or group: columns `name`, `columns`, `auc_drop`, `std`."""
+    rows = rows[::-1]
+    axes = _axes((9.2, 0.9 + 0.26 * len(rows)))
+    axes.barh(range(len(rows)), rows["auc_drop"], xerr=rows["std"], color=COLOURS[0],
+              error_kw={"ecolor": "0.4", "elinewidth": 1})  # fmt: skip
+    axes.axvline(0, color="0.7", linewidth=0.8)
+    axes.set(yticks=range(len(rows)), xlabel="AUC lost on validation", ylim=(-0.6, len(rows) - 0.4))
+    axes.set_yticklabels(
+        [r.name + (f"  ({r.columns} features)" if r.columns > 1 else "")
+         for r in rows.itertuples(index=False)]
+    )  # fmt: skip
+    return _address(axes)
+
+
 def _thin(n: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, MOST_POINTS)).round().astype(int))
 

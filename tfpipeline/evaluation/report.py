@@ -6,11 +6,12 @@ comes from a manifest, a config or a file's name is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tfpipeline.evaluation.breakdown import part_rows
@@ -18,6 +19,7 @@ from tfpipeline.evaluation.charts import (
     bars_chart,
     curve_charts,
     histogram_chart,
+    importance_chart,
     reliability_chart,
 )
 from tfpipeline.evaluation.comparison import common_part, other_clips
@@ -27,6 +29,7 @@ from tfpipeline.files.atomic import write_text
 
 STYLE = Path(__file__).with_name("report.css")
 MOST_BARS = 30
+MOST_IMPORTANCES = 15
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,16 @@ class Judged:
         metrics: the content of `metrics.json`.
         table: the score table.
         config: the run's `config.yaml`, as text; None for another system's scores.
+        importances: of `training.importance.permutation_importance`; None of a network.
+        explain: waveform float32 (samples,) → what led to its score, in words; None where the model
+            cannot tell.
     """
 
     metrics: dict
     table: pd.DataFrame
     config: str | None = None
+    importances: pd.DataFrame | None = None
+    explain: Callable[[np.ndarray], str] | None = None
 
 
 def write_report(path: Path, judged: Sequence[Judged], compared: Sequence[dict] = ()) -> None:
@@ -139,7 +147,9 @@ def _model(own: Judged, alone: bool) -> list[str]:
             _figure(reliability, "reliability diagram"),
         ]
     out += _groups(metrics)
-    out += _worst(worst_clips(scored))
+    if own.importances is not None:
+        out += _importances(own.importances)
+    out += _worst(worst_clips(scored, explain=own.explain))
     if metrics["notes"]:
         notes = "".join(f"<li>{escape(note)}</li>" for note in metrics["notes"])
         out.append(f"<h2>Notes</h2><ul class='soft'>{notes}</ul>")
@@ -242,7 +252,7 @@ def _worst(clips: Iterable[WorstClip]) -> list[str]:
         cards.append(
             f"<div class='clip'>{picture}{sound}<div>{escape(str(row['clip_id']))}</div>"
             f"<div class='soft'>{escape(kind)}, {escape(str(row['part']))}; score "
-            f"{row['score']:+.2f}</div></div>"
+            f"{row['score']:+.2f}</div>{_reasons(clip)}</div>"
         )
     return [
         "<h2>Judged worst</h2>",
@@ -250,6 +260,25 @@ def _worst(clips: Iterable[WorstClip]) -> list[str]:
         "Listen for what they share.</p>",
         f"<div class='clips'>{''.join(cards)}</div>",
     ]
+
+
+def _reasons(clip: WorstClip) -> str:
+    return f"<div class='soft'>{escape(clip.reasons)}</div>" if clip.reasons else ""
+
+
+def _importances(table: pd.DataFrame) -> list[str]:
+    """What the model leans on: groups of features, then single ones."""
+    out = [
+        "<h2>What it leans on</h2>",
+        "<p>The AUC on validation that is lost when a feature's values are shuffled among the "
+        "clips; bars are one standard deviation. Features that tell the same can stand in for each "
+        "other, so look at the groups first.</p>",
+    ]
+    for kind, caption in (("group", "groups of features"), ("feature", "single features")):
+        rows = table[table["kind"] == kind].head(MOST_IMPORTANCES)
+        if len(rows):
+            out.append(_wide(importance_chart(rows), f"importance of {caption}"))
+    return out
 
 
 def _shown_part(own: Judged) -> str:

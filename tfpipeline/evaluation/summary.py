@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 # What every printed figure is worth, said beside it each time.
@@ -9,14 +10,13 @@ HONESTY = (
     "No figure says how the model does on other fakes: speech of other makers, microphones or "
     "codecs may be judged no better than by chance."
 )
+PIPE_WIDTH = 100
 MOST_ROWS = 40  # of one column's values, in the terminal
 
 
 def print_summary(metrics: dict) -> None:
     """Prints AUC, EER and the rates at the transferred threshold, a part and a group."""
-    from rich.console import Console
-
-    console = Console()
+    console = _console()
     table = _table(f"{metrics['run']} on {metrics['data']}", ("part", "attack"))
     attacks = metrics["groups"].get("attack", {})
     for part, figures in metrics["parts"].items():
@@ -50,8 +50,6 @@ def print_leaderboard(
         compared: of `comparison.compare_runs`.
         warning: of `comparison.other_clips`.
     """
-    from rich.console import Console
-
     table = _table(f"{len(metrics)} models on {metrics[0]['data']}, by AUC on {part}", ("model",))
     table.add_column("best is above by", justify="right", no_wrap=True)
     difference = {row["run"]: row for row in compared}
@@ -61,7 +59,7 @@ def print_leaderboard(
         figures = own["parts"].get(part)
         cells = _cells(figures) if figures else ["-"] * 5
         table.add_row(_text(own["run"]), *cells, cell)
-    console = Console()
+    console = _console()
     console.print(table)
     if warning:
         console.print(f"note: {warning}.", highlight=False)
@@ -74,24 +72,28 @@ def print_comparison(metrics: Sequence[dict], seconds: dict[str, float]) -> None
         metrics: contents of `metrics.json`.
         seconds: run → how long fitting took.
     """
-    from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(
-        title=_text(f"{len(metrics)} models on {metrics[0]['data']}"), box=SIMPLE,
+        title=_text(f"{len(metrics)} models on {metrics[0]['data']}, by AUC on test"), box=None,
         title_justify="left", padding=(0, 1, 0, 0),
     )  # fmt: skip
-    for name in ("model", "test AUC", "EER %", "unseen AUC", "fitting"):
+    for name in ("model", "validation", "test", "unseen", "fitting"):
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
     for own in ranked(metrics, "test"):
+        validation = own["parts"]["validation"]["auc"]
         test, unseen = own["parts"]["test"], own["parts"].get("unseen")
         table.add_row(
-            _text(own["run"]), auc_text(test), percent(test["eer"]),
+            _text(own["run"]), "-" if validation is None else f"{validation:.3f}", auc_text(test),
             auc_text(unseen) if unseen else "-", f"{seconds[own['run']]:.1f} s",
         )  # fmt: skip
-    console = Console()
+    console = _console()
     console.print(table)
+    console.print(
+        "AUC; in brackets: 95 % intervals. Choose by validation: the best of many on test is "
+        "flattered.",
+        highlight=False,
+    )
     console.print(HONESTY, highlight=False)
 
 
@@ -118,6 +120,13 @@ def auc_text(figures: dict) -> str:
     if figures["auc_low"] is not None:
         text += f" [{figures['auc_low']:.3f}, {figures['auc_high']:.3f}]"
     return text
+
+
+def _console():
+    """The terminal; what goes into a file or a pipe has the width that the tables need."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def _table(title: str, names: Sequence[str]):

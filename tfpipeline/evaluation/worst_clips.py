@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,26 +23,37 @@ class WorstClip:
     Attributes:
         row: of the score table.
         picture, sound: data addresses (PNG, MP3), or None where the file cannot be read.
+        reasons: what led to the score, in words; None where the model cannot tell.
     """
 
     row: pd.Series
     picture: str | None
     sound: str | None
+    reasons: str | None = None
 
 
-def worst_clips(rows: pd.DataFrame, each: int = EACH) -> list[WorstClip]:
-    """The human clips with the highest and the fakes with the lowest scores, worst first."""
+def worst_clips(
+    rows: pd.DataFrame, each: int = EACH, explain: Callable[[np.ndarray], str] | None = None
+) -> list[WorstClip]:
+    """The human clips with the highest and the fakes with the lowest scores, worst first.
+
+    Args:
+        rows: of the score table.
+        each: clips of a class.
+        explain: waveform float32 (samples,) → what led to its score, in words.
+    """
     human = rows[rows["label"] == "bonafide"].nlargest(each, "score")
     fake = rows[rows["label"] == "spoof"].nsmallest(each, "score")
-    return [_show(row) for _, row in pd.concat([human, fake]).iterrows()]
+    return [_show(row, explain) for _, row in pd.concat([human, fake]).iterrows()]
 
 
-def _show(row: pd.Series) -> WorstClip:
+def _show(row: pd.Series, explain: Callable[[np.ndarray], str] | None) -> WorstClip:
     try:
-        waveform = read_clip(row["path"])[: int(LONGEST * SAMPLE_RATE)]
+        waveform = read_clip(row["path"])
     except (OSError, ValueError):
         return WorstClip(row, None, None)
-    return WorstClip(row, _picture(waveform), _sound(waveform))
+    shown = waveform[: int(LONGEST * SAMPLE_RATE)]
+    return WorstClip(row, _picture(shown), _sound(shown), explain(waveform) if explain else None)
 
 
 def _picture(waveform: np.ndarray) -> str:

@@ -94,7 +94,7 @@ def _build_network(config: Config, frames: int) -> keras.Model:
     """Builds the body, its options checked against the builder's signature."""
     name = config.model.name
     if name not in NETWORKS:
-        raise ValueError(f"model.name must be one of {', '.join(NETWORKS)}. Received: {name!r}")
+        raise ValueError(f"a network must be one of {', '.join(NETWORKS)}. Received: {name!r}")
     build = NETWORKS[name]
     return build(frames, config.mel.n_mels, **model_options(build, config))
 

@@ -19,6 +19,7 @@ from tfpipeline.evaluation.scores import score_table, write_scores
 from tfpipeline.files.atomic import write_json
 from tfpipeline.models.detector import Detector, mel_layer
 from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.serving.explanation import explain_in_words, read_importances
 from tfpipeline.serving.signatures import export_saved_model
 
 
@@ -39,7 +40,7 @@ def complete_run(
         clips, audio: all parts.
         detector: trained.
         parameters: how many numbers were fitted.
-        folder: that is being built.
+        folder: that is being built; it holds `environment.json` already.
     Returns:
         The metrics and the score table.
     """
@@ -53,7 +54,10 @@ def complete_run(
         "part": "validation",
     }  # fmt: skip
     metrics = break_down(table, run, config.model.name, config.data.corpus, parameters, threshold)
-    judged = Judged(metrics, table, config_to_yaml(config))
+    judged = Judged(
+        metrics, table, config_to_yaml(config), read_importances(folder),
+        explain_in_words(config.model.name, folder, detector),
+    )  # fmt: skip
     write_json(folder / "calibration.json", asdict(calibration))
     write_scores(folder / "scores.csv", table)
     write_json(folder / "metrics.json", metrics)

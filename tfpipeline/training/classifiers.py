@@ -8,7 +8,8 @@ naive Bayes models never see it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -124,6 +125,7 @@ def fit_classifier(
     train: tuple[np.ndarray, np.ndarray],
     validation: tuple[np.ndarray, np.ndarray],
     balance: bool = True,
+    names: Sequence[str] | None = None,
 ) -> object:
     """Fits a classifier that `CLASSIFIERS` built.
 
@@ -131,13 +133,15 @@ def fit_classifier(
         model: as built.
         train, validation: features float (n_rows, n_features) and labels int (n_rows,), 1 = spoof.
         balance: weight the classes so that both have the same mass.
+        names: of the features, for errors.
     Returns:
         The same model, fitted.
     Raises:
-        ValueError: a feature is not finite, or a class is missing.
+        ValueError: a feature is not finite, all are constant, or a class is missing.
     """
     for part, (rows, labels) in (("training", train), ("validation", validation)):
-        _check(rows, labels, part)
+        _check(rows, labels, part, names)
+    _check_constant(train[0], names)
     weights = [_weights(labels) if balance else None for _, labels in (train, validation)]
     name = type(model).__name__
     if name == "HistGradientBoostingClassifier":
@@ -192,12 +196,12 @@ def _weights(labels: np.ndarray) -> np.ndarray:
     return len(labels) / (2 * np.bincount(labels, minlength=2)[labels])
 
 
-def _check(rows: np.ndarray, labels: np.ndarray, part: str) -> None:
+def _check(rows: np.ndarray, labels: np.ndarray, part: str, names: Sequence[str] | None) -> None:
     if not np.isfinite(rows).all():
         row, column = np.argwhere(~np.isfinite(rows))[0]
         raise ValueError(
-            f"features must be finite. Received: {rows[row, column]} in row {row + 1}, column "
-            f"{column + 1} of the {part} part. Is a clip silent?"
+            f"features must be finite. Received: {rows[row, column]} in row {row + 1}, "
+            f"{_name(column, names)}, of the {part} part. Is a clip silent?"
         )
     counts = np.bincount(labels, minlength=2)
     if not counts.all():
@@ -205,3 +209,22 @@ def _check(rows: np.ndarray, labels: np.ndarray, part: str) -> None:
             f"the {part} part needs rows of both classes. Received: {counts[1]} spoof and "
             f"{counts[0]} bonafide."
         )
+
+
+def _check_constant(rows: np.ndarray, names: Sequence[str] | None) -> None:
+    """Says which features are the same in all rows; such are of no use, and hint at a mistake."""
+    constant = np.flatnonzero(np.ptp(rows, axis=0) == 0)
+    if not len(constant):
+        return
+    some = ", ".join(_name(column, names) for column in constant[:5])
+    more = f" and {len(constant) - 5} more" if len(constant) > 5 else ""
+    if len(constant) == rows.shape[1]:
+        raise ValueError(
+            f"some feature must differ between the training rows. Received: {len(rows)} rows, all "
+            "the same. Is it one clip, many times?"
+        )
+    print(f"note: constant in training, and so of no use: {some}{more}", file=sys.stderr)
+
+
+def _name(column: int, names: Sequence[str] | None) -> str:
+    return names[column] if names else f"column {column + 1}"

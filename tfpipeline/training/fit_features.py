@@ -7,17 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from tfpipeline.config import Config
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.pipeline import Audio
 from tfpipeline.features.extraction import extract_features
+from tfpipeline.files.atomic import write_table
 from tfpipeline.models.classifiers.arrays import save_arrays
+from tfpipeline.models.classifiers.contributions import save_own_file
 from tfpipeline.models.classifiers.convert import to_arrays
 from tfpipeline.models.classifiers.detector import ARRAYS, build_feature_detector
+from tfpipeline.models.classifiers.graph import log_odds, probability
 from tfpipeline.models.detector import Detector, model_options, window_samples
 from tfpipeline.training.classifiers import CLASSIFIERS, fit_classifier
+from tfpipeline.training.importance import permutation_importance
 
+IMPORTANCES = "importances.csv"
 SAME = 1e-6  # of a probability: the graph against the library
 
 
@@ -30,40 +36,49 @@ def training_features(config: Config, clips: pd.DataFrame, audio: Audio) -> pd.D
 
 def fit_on_features(
     config: Config, clips: pd.DataFrame, features: pd.DataFrame, folder: Path
-) -> tuple[Detector, float]:
-    """Fits the configured classifier and writes its arrays.
+) -> tuple[Detector, dict]:
+    """Fits the configured classifier, and writes its arrays and its features' importances.
 
     Args:
         config: of the run.
         clips: a manifest with `train` and `validation` parts.
         features: of `training_features`; one row a window.
-        folder: of the run; takes `trees.npz`.
+        folder: of the run; takes `trees.npz`, `importances.csv`, and the library's own file where
+            explanations need it.
     Returns:
-        The detector, and the seconds that fitting took.
+        The detector; and for the run's record `fit_seconds`, and `own_file` where there is one.
     Raises:
         ValueError: an option that the classifier does not have, features that are not finite, or a
             graph that does not equal its model.
     """
     build = CLASSIFIERS[config.model.name]
     model = build(config.seed, **model_options(build, config))
-    part = clips["part"].to_numpy()[features["clip"]]
-    labels = clips["label"].map(LABELS).to_numpy()[features["clip"]]
+    clip = features["clip"].to_numpy()
+    part = clips["part"].to_numpy()[clip]
+    labels = clips["label"].map(LABELS).to_numpy()[clip]
     # float64, as the trees compare: some models would compute in float32 otherwise.
-    rows = features.drop(columns=["clip", "window"]).to_numpy(np.float64)
+    features = features.drop(columns=["clip", "window"])
+    rows = features.to_numpy(np.float64)
     train, validation = ((rows[part == p], labels[part == p]) for p in ("train", "validation"))
     started = time.perf_counter()
-    fit_classifier(model, train, validation, config.training.class_balance)
-    seconds = time.perf_counter() - started
+    fit_classifier(model, train, validation, config.training.class_balance, list(features))
+    record = {"fit_seconds": round(time.perf_counter() - started, 3)}
     fitted = to_arrays(model, rows.shape[1])
     _check_graph(model, fitted, validation[0])
     save_arrays(folder / ARRAYS, fitted)
-    return build_feature_detector(config, fitted), seconds
+    own_file = save_own_file(model, folder)
+    score = tf.function(lambda own: log_odds(fitted, own))
+    importances = permutation_importance(
+        lambda own: score(tf.constant(own)).numpy(), *validation, list(features), config.seed
+    )
+    write_table(folder / IMPORTANCES, importances)
+    if own_file:
+        record["own_file"] = own_file
+    return build_feature_detector(config, fitted), record
 
 
 def _check_graph(model: object, fitted, rows: np.ndarray) -> None:
     """Refuses arrays that do not say what their model says."""
-    from tfpipeline.models.classifiers.graph import probability
-
     own = model.predict_proba(rows)[:, 1]
     difference = float(np.abs(probability(fitted, rows).numpy() - own).max())
     if difference > SAME:

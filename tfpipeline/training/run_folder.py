@@ -13,7 +13,7 @@ from tfpipeline.files.atomic import replace_folder, write_json, write_text
 
 PACKAGES = (
     "tensorflow", "tensorflow-io", "keras", "numpy", "pandas", "scipy", "librosa", "soundfile",
-    "soxr", "pyworld-prebuilt",
+    "soxr", "pyworld-prebuilt", "scikit-learn", "lightgbm", "catboost",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The graph of a fitted model: feature rows in, log-odds out, by core TensorFlow ops alone.
 
-All trees and all rows go down one level at a time: a level is five gathers of (batch, trees).
+All trees and all rows go down one level at a time: a level is five gathers of (batch, trees), and
+one where the trees are symmetric.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfpipeline.models.classifiers.arrays import DenseModel, TreeEnsemble
+from tfpipeline.models.classifiers.oblivious import oblivious_trees, sum_of_values
 
 # A forest may be sure: 0 and 1 have no finite log-odds. The probability of the library is kept.
 SURE = 1e-6
@@ -26,7 +28,7 @@ def log_odds(model: TreeEnsemble | DenseModel, rows: tf.Tensor) -> tf.Tensor:
     """
     if isinstance(model, DenseModel):
         return _dense(model, tf.cast(rows, tf.float64))
-    total = _walk(model, rows)
+    total = _sum_of_trees(model, rows)
     if model.link == "sum":
         return total + model.base
     p = tf.clip_by_value(total / len(model.roots), SURE, 1 - SURE)
@@ -36,7 +38,7 @@ def log_odds(model: TreeEnsemble | DenseModel, rows: tf.Tensor) -> tf.Tensor:
 def probability(model: TreeEnsemble | DenseModel, rows: tf.Tensor) -> tf.Tensor:
     """The library's own probability of spoof, float64 (batch,)."""
     if isinstance(model, TreeEnsemble) and model.link == "mean_probability":
-        return _walk(model, rows) / len(model.roots)
+        return _sum_of_trees(model, rows) / len(model.roots)
     return tf.sigmoid(log_odds(model, rows))
 
 
@@ -57,10 +59,18 @@ class FittedScore(keras.layers.Layer):
         return input_shape[0], 1
 
 
-def _walk(model: TreeEnsemble, rows: tf.Tensor) -> tf.Tensor:
+def _sum_of_trees(model: TreeEnsemble, rows: tf.Tensor) -> tf.Tensor:
     """The sum of the trees' values for each row, float64 (batch,)."""
     # Rounded as the library rounds, then compared exactly.
     rows = tf.cast(tf.cast(rows, model.precision), tf.float64)
+    symmetric = oblivious_trees(model)
+    if symmetric is not None:
+        return tf.add_n([sum_of_values(trees, rows) for trees in symmetric])
+    return _walk(model, rows)
+
+
+def _walk(model: TreeEnsemble, rows: tf.Tensor) -> tf.Tensor:
+    """The same by walking, for trees of any shape."""
     feature, left = tf.constant(model.feature), tf.constant(model.left)
     right, threshold = tf.constant(model.right), tf.constant(model.threshold)
     missing_left = tf.constant(model.missing_left)
