@@ -18,8 +18,8 @@ def bad_corpus(tiny_corpus, tmp_path, monkeypatch):
     (tmp_path / "bad.wav").write_text("no audio")
     clips = tiny_corpus.copy()
     clips.loc[3, "path"] = str(tmp_path / "bad.wav")
-    monkeypatch.setitem(CORPORA, "bad", lambda path: clips)
-    monkeypatch.setitem(CORPORA, "tiny", lambda path: tiny_corpus)
+    monkeypatch.setitem(CORPORA, "bad", lambda path, split: clips)
+    monkeypatch.setitem(CORPORA, "tiny", lambda path, split: tiny_corpus)
     monkeypatch.setenv("TFPIPELINE_CACHE", str(tmp_path / "cache"))
     return clips
 

@@ -8,6 +8,7 @@ both alike; the ratios travel, the times do not.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import time
 
@@ -42,7 +43,7 @@ def main(argv=None) -> int:
         model = fit_classifier(build(0), train, validation)
         arrays = to_arrays(model, rows.shape[1])
         graph = tf.function(
-            lambda own, arrays=arrays: probability(arrays, own),
+            functools.partial(probability, arrays),
             input_signature=[tf.TensorSpec([None, rows.shape[1]], tf.float64)],
         )
         seconds = {"library": [], "graph": []}

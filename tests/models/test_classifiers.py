@@ -185,12 +185,40 @@ def test_foreign_and_truncated_files_are_refused(tmp_path):
         DenseModel("linear", np.zeros(2), np.zeros(2), np.ones((1, 2)), np.ones((1, 2)), 0.0)
 
 
-def test_what_cannot_be_fitted_is_named(data):
+def test_balance_gives_both_classes_the_same_mass(fitted, data):
+    """Twice the spoofs in training: a balanced model is no more inclined to call a row spoof."""
+    name = fitted[0]
+    rows, labels = data[0][:900], data[1][:900]
+    rows, labels = (np.concatenate([own, own[labels == 1]]) for own in (rows, labels))
+    validation = data[0][900:], data[1][900:]
+    means = {}
+    for balance in (True, False):
+        model = CLASSIFIERS[name](0, **OPTIONS.get(name, {}))
+        fit_classifier(model, (rows, labels), validation, balance)
+        means[balance] = model.predict_proba(validation[0])[:, 1].mean()
+    assert abs(means[True] - validation[1].mean()) < 0.1
+    if name not in ("random_forest", "extra_trees"):  # their leaves are pure, whatever the weights
+        assert means[False] > means[True]
+
+
+def test_what_cannot_be_fitted_is_named(data, capsys):
     rows, labels = data[0][:100].copy(), data[1][:100]
     with pytest.raises(ValueError, match=r"training part needs rows of both classes.*0 spoof"):
         fit_classifier(CLASSIFIERS["gaussian_nb"](0), (rows, labels * 0), (rows, labels))
     rows[3, 4] = np.nan
-    with pytest.raises(ValueError, match=r"features must be finite.*nan in row 4, column 5"):
+    with pytest.raises(ValueError, match=r"features must be finite.*nan in row 4, column 5,"):
         fit_classifier(CLASSIFIERS["histgb"](0), (rows, labels), (data[0][:100], labels))
+    names = [f"band_{column}" for column in range(24)]
+    with pytest.raises(ValueError, match=r"nan in row 4, band_4, of the training part"):
+        fit_classifier(
+            CLASSIFIERS["histgb"](0), (rows, labels), (data[0][:100], labels), names=names
+        )
+    same = np.ones_like(rows)
+    with pytest.raises(ValueError, match=r"some feature must differ.*100 rows, all the same"):
+        fit_classifier(CLASSIFIERS["histgb"](0), (same, labels), (same, labels))
+    some = data[0][:100].copy()
+    some[:, 3] = 1
+    fit_classifier(CLASSIFIERS["gaussian_nb"](0), (some, labels), (some, labels), names=names)
+    assert "constant in training, and so of no use: band_3" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"a model must be one of .*Received: dict"):
         to_arrays({}, 3)
