@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def fit_on_features(
     _check_graph(model, fitted, validation[0])
     save_arrays(folder / ARRAYS, fitted)
     own_file = save_own_file(model, folder)
-    score = tf.function(lambda own: log_odds(fitted, own))
+    signature = [tf.TensorSpec([None, rows.shape[1]], tf.float64)]
+    score = tf.function(functools.partial(log_odds, fitted), input_signature=signature)
     importances = permutation_importance(
         lambda own: score(tf.constant(own)).numpy(), *validation, list(features), config.seed
     )
