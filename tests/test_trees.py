@@ -38,10 +38,10 @@ def tiny_in_the_table(tiny_corpus):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, tiny_in_the_table):
-    """Complete runs of three kinds out of one `--model trees`, and what it printed."""
+    """Complete runs of two kinds out of one `--model trees`, and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "trees"
     patch = pytest.MonkeyPatch()
-    some = {n: classifiers.CLASSIFIERS[n] for n in ("lightgbm", "histgb", "logistic_regression")}
+    some = {n: classifiers.CLASSIFIERS[n] for n in ("lightgbm", "histgb")}
     patch.setattr(classifiers, "CLASSIFIERS", some)
     try:
         assert train.main(["--model", "trees", *TINY, "--run", str(folder)]) == 0
@@ -57,9 +57,7 @@ def one_line(capsys):
 
 
 def test_each_run_is_complete(runs):
-    assert {path.name for path in runs.iterdir()} == {
-        ".partial", "lightgbm", "histgb", "logistic_regression",
-    }  # fmt: skip
+    assert {path.name for path in runs.iterdir()} == {".partial", "lightgbm", "histgb"}
     for name, more in (("lightgbm", {"lightgbm.txt"}), ("histgb", set())):
         assert {path.name for path in (runs / name).iterdir()} == CONTENTS | more
         environment = json.loads((runs / name / "environment.json").read_text())
@@ -78,7 +76,7 @@ def test_the_report_tells_what_it_leans_on_and_why(runs):
 
 
 def test_prediction_and_the_exported_graph_equal_the_runs_scores(runs, capsys):
-    for name in ("lightgbm", "logistic_regression"):
+    for name in ("lightgbm", "histgb"):
         scores = read_scores(runs / name / "scores.csv").set_index("path")
         files = list(scores.index[:3])
         assert predict.main(["--run", str(runs / name), "--json", *files]) == 0
@@ -109,14 +107,13 @@ def test_no_row_crosses_a_threshold_between_waveform_and_score(runs, tiny_corpus
 
 def test_explanations_sum_to_the_score(runs, tiny_corpus, capsys):
     file = str(tiny_corpus["path"][0])
-    for name in ("lightgbm", "logistic_regression"):
-        assert predict.main(["--run", str(runs / name), "--explain", "--json", file]) == 0
-        row = json.loads(capsys.readouterr().out)
-        total = row["base"] + sum(own["contribution"] for own in row["contributions"])
-        assert total == pytest.approx(row["score"], abs=1e-3)
-        assert len(row["contributions"]) == 155
-        sizes = [abs(own["contribution"]) for own in row["contributions"]]
-        assert sizes == sorted(sizes, reverse=True)
+    assert predict.main(["--run", str(runs / "lightgbm"), "--explain", "--json", file]) == 0
+    row = json.loads(capsys.readouterr().out)
+    total = row["base"] + sum(own["contribution"] for own in row["contributions"])
+    assert total == pytest.approx(row["score"], abs=1e-3)
+    assert len(row["contributions"]) == 155
+    sizes = [abs(own["contribution"]) for own in row["contributions"]]
+    assert sizes == sorted(sizes, reverse=True)
     assert predict.main(["--run", str(runs / "lightgbm"), "--explain", file]) == 0
     assert "before any feature" in capsys.readouterr().out
     assert predict.main(["--run", str(runs / "histgb"), "--explain", file]) == 2
@@ -133,10 +130,10 @@ def test_a_long_clip_is_explained_as_it_is_scored(runs, speech, tmp_path, capsys
 
 
 def test_a_leaderboard_of_several(runs, tmp_path, capsys):
-    names = [str(runs / name) for name in ("lightgbm", "histgb", "logistic_regression")]
+    names = [str(runs / name) for name in ("lightgbm", "histgb")]
     assert evaluate.main(["--run", *names, "--out", str(tmp_path / "out"), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert {own["run"] for own in content["runs"]} == {"lightgbm", "histgb", "logistic_regression"}
+    assert {own["run"] for own in content["runs"]} == {"lightgbm", "histgb"}
     assert (tmp_path / "out" / "report.html").exists()
 
 
@@ -187,13 +184,19 @@ def test_bad_usage_is_one_line_and_nothing_is_lost(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.fixture(scope="module")
+def opened(tiny_corpus):
+    """The tiny corpus: clips, audio, and features of its train and validation parts."""
+    clips, audio, _ = open_audio(tiny_corpus, "memory")
+    return clips, audio, training_features(load_config(CONFIGS / "histgb.yaml"), clips, audio)
+
+
 @pytest.mark.parametrize("name", classifiers.CLASSIFIERS)
-def test_every_config_fits_and_is_balanced_by_default(name, tiny_corpus, tmp_path):
+def test_every_config_fits(name, opened, tmp_path):
     config = load_config(CONFIGS / f"{name}.yaml")
     assert config.model.name == config.name == name
     assert config.features.set == "full"
-    clips, audio, _ = open_audio(tiny_corpus, "memory")
-    features = training_features(config, clips, audio)
+    clips, audio, features = opened
     detector, record = fit_on_features(config, clips, features, tmp_path)
     assert record["fit_seconds"] > 0
     rows = audio.subset(np.arange(3))
