@@ -136,6 +136,12 @@ class TrainingConfig:
         learning_rate: the peak, where there is a schedule.
         schedule: `constant`, or `cosine` after a linear warm-up.
         weight_decay: AdamW's, decoupled; 0 gives Adam.
+        head_epochs: first epochs in which a pretrained backbone keeps its weights, and what is
+            around it learns alone.
+        layer_decay: factor on the learning rate of a pretrained backbone for each of its blocks,
+            counted from its end: 1 treats all layers alike.
+        weight_average: decay, a step, of a moving average of the weights, which is what is judged
+            and kept; 0 is off.
         label_smoothing: share of the label given to the other class.
         class_balance: weight the classes so that both count the same.
         patience: epochs without a better validation AUC before training stops; the best epoch's
@@ -152,6 +158,9 @@ class TrainingConfig:
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_epochs: float = 2.0
     weight_decay: float = 0.0
+    head_epochs: int = 0
+    layer_decay: float = 1.0
+    weight_average: float = 0.0
     label_smoothing: float = 0.0
     class_balance: bool = True
     patience: int = 12
@@ -184,10 +193,14 @@ class Config:
             _require(self, key, lambda value: value >= 1, "be at least 1")
         for key in ("data.window_seconds", "training.learning_rate"):
             _require(self, key, lambda value: value > 0, "be more than 0")
-        for key in ("augment.noise_probability", "augment.speed", "training.label_smoothing"):
+        for key in (
+            "augment.noise_probability", "augment.speed", "training.label_smoothing",
+            "training.layer_decay", "training.weight_average",
+        ):  # fmt: skip
             _require(self, key, lambda value: 0 <= value <= 1, "lie in 0 … 1")
         for key in (
-            "seed", "training.warmup_epochs", "training.weight_decay", "augment.gain_db",
+            "seed", "training.warmup_epochs", "training.head_epochs", "training.weight_decay",
+            "augment.gain_db",
             "augment.eq_db", "augment.mixup_alpha", "augment.time_masks",
             "augment.time_mask_frames", "augment.frequency_masks", "augment.frequency_mask_bins",
         ):  # fmt: skip

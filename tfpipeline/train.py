@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from tfpipeline.config import Config
@@ -146,10 +147,12 @@ def _train(config: Config, target: Path, resume: bool, opened: tuple, features=N
     if config.model.name in CLASSIFIERS:
         detector, parameters, more = _fit_classifier(config, clips, audio, partial, features)
     else:
-        detector, parameters, interrupted = _fit_network(config, clips, audio, partial)
-        more = {}
+        detector, parameters, more, interrupted = _fit_network(config, clips, audio, partial)
     write_environment(partial, config, corpus_fingerprint(clips), {**settings, **more})
-    judged = complete_run(config, target.name, clips, audio, detector, parameters, partial)
+    notes = []
+    if more.get("pretrained", {}).get("source") == "none":
+        notes.append("trained from scratch: no pretrained weights")
+    judged = complete_run(config, target.name, clips, audio, detector, parameters, partial, notes)
     write_json(partial / "audit.json", audit)
     write_table(partial / "skipped.csv", skipped)
     finish_run(partial, target)
@@ -162,7 +165,7 @@ def _fit_network(config: Config, clips, audio, partial: Path) -> tuple:
     from tfpipeline.training.fit import fit_network
     from tfpipeline.training.run_folder import CHECKPOINT
 
-    detector, selection = fit_network(config, clips, audio, partial)
+    detector, selection, pretrained = fit_network(config, clips, audio, partial)
     history = selection.history_table()
     detector.model.save_weights(partial / "model.weights.h5")
     write_table(partial / "history.csv", history)
@@ -171,7 +174,8 @@ def _fit_network(config: Config, clips, audio, partial: Path) -> tuple:
         print("stopped; the run is completed with its best epoch so far", file=sys.stderr)
     else:
         (partial / CHECKPOINT).unlink()
-    return detector, detector.model.count_params(), selection.interrupted
+    more = {} if pretrained is None else {"pretrained": asdict(pretrained)}
+    return detector, detector.model.count_params(), more, selection.interrupted
 
 
 def _fit_classifier(config: Config, clips, audio, partial: Path, features) -> tuple:

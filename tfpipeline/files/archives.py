@@ -19,6 +19,7 @@ class Wheel:
     project: str
     version: str
     sha256: str
+    tag: str = "py3-none-any"
 
     @property
     def requirement(self) -> str:
@@ -28,7 +29,7 @@ class Wheel:
     @property
     def filename(self) -> str:
         """The file's name, by the wheel naming rule (PEP 427) for pure Python."""
-        return f"{self.project.replace('-', '_')}-{self.version}-py3-none-any.whl"
+        return f"{self.project.replace('-', '_')}-{self.version}-{self.tag}.whl"
 
 
 def cache_folder() -> Path:

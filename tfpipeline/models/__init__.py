@@ -11,10 +11,13 @@ from collections.abc import Callable
 
 import keras
 
+from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.baseline_cnn import build_baseline_cnn
 from tfpipeline.models.cnn import build_cnn
+from tfpipeline.models.image_network import image_network
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "cnn": build_cnn,
     "baseline_cnn": build_baseline_cnn,
+    **{name: image_network(name) for name in BACKBONES},
 }

@@ -36,6 +36,12 @@ class Detector:
     model: keras.Model
     window: int
 
+    @property
+    def backbone(self) -> keras.Model | None:
+        """The image network inside the body that can be pretrained; None where there is none."""
+        network = next(layer for layer in self.body.layers if isinstance(layer, keras.Model))
+        return next((own for own in network.layers if isinstance(own, keras.Model)), None)
+
 
 def window_samples(config: Config) -> int:
     """Samples in a window that is scored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def complete_run(
     detector: Detector,
     parameters: int,
     folder: Path,
+    notes: Sequence[str] = (),
 ) -> Judged:
     """Scores every clip, and writes all that a run folder holds beside config and model.
 
@@ -40,6 +42,7 @@ def complete_run(
         clips, audio: all parts.
         detector: trained.
         parameters: how many numbers were fitted.
+        notes: that belong to every figure of the run.
         folder: that is being built; it holds `environment.json` already.
     Returns:
         The metrics and the score table.
@@ -54,6 +57,7 @@ def complete_run(
         "part": "validation",
     }  # fmt: skip
     metrics = break_down(table, run, config.model.name, config.data.corpus, parameters, threshold)
+    metrics["notes"] += notes
     judged = Judged(
         metrics, table, config_to_yaml(config), read_importances(folder),
         explain_in_words(config.model.name, folder, detector),

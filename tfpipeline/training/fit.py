@@ -14,8 +14,11 @@ from tfpipeline.data.clips import LABELS
 from tfpipeline.data.pipeline import Audio, steps_per_epoch, training_batches
 from tfpipeline.data.placement import default_device, distribution, map_on_device
 from tfpipeline.features.augment import augment_waveforms
-from tfpipeline.models.detector import Detector, build_detector, crop_samples
+from tfpipeline.models import NETWORKS
+from tfpipeline.models.detector import Detector, build_detector, crop_samples, model_options
 from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.weights import Pretrained, load_pretrained
+from tfpipeline.training.optimiser import build_optimiser
 from tfpipeline.training.selection import Selection
 
 
@@ -35,7 +38,7 @@ def device_settings(config: TrainingConfig) -> dict[str, str | bool]:
 
 def fit_network(
     config: Config, clips: pd.DataFrame, audio: Audio, folder: Path
-) -> tuple[Detector, Selection]:
+) -> tuple[Detector, Selection, Pretrained | None]:
     """Trains the configured network and leaves it with the best epoch's weights.
 
     Args:
@@ -45,8 +48,12 @@ def fit_network(
         folder: of the run; takes the checkpoint, from which a stopped run goes on, and the
             TensorBoard log.
     Returns:
-        The detector, float32 whatever the training precision, and the epochs' history. After
-        Ctrl-C the best epoch so far is returned, if there is one.
+        The detector, float32 whatever the training precision; the epochs' history; and what its
+        backbone began with, None where it has none. After Ctrl-C the best epoch so far is returned,
+        if there is one.
+    Raises:
+        ConnectionError, FileNotFoundError, ValueError: as `load_pretrained`, or settings that do
+            not go together.
     """
     training = config.training
     settings = device_settings(training)
@@ -62,9 +69,10 @@ def fit_network(
     try:
         with distribution(training.devices).scope():
             detector = build_detector(config)
+            pretrained = _load_backbone(config, detector)
             trained = detector.body if config.mel.place == "pipeline" else detector.model
             trained.compile(
-                optimizer=_optimiser(training, steps),
+                optimizer=build_optimiser(training, steps, detector.backbone),
                 loss=keras.losses.BinaryCrossentropy(
                     from_logits=True, label_smoothing=training.label_smoothing
                 ),
@@ -83,23 +91,46 @@ def fit_network(
     )
     selection.set_model(trained)
     done = selection.restore()
-    if done < training.epochs and not selection.exhausted:
-        try:
+    fixed = _fixed_layers(detector)
+    try:
+        for end in sorted({min(training.head_epochs, training.epochs), training.epochs}):
+            if done >= end or selection.exhausted:
+                continue
+            if detector.backbone is not None:
+                detector.backbone.trainable = end > training.head_epochs
+                for layer in fixed:
+                    layer.trainable = False
+                trained.train_function = None  # traced anew, for the variables that learn now
             trained.fit(
                 training_stream(config, detector, train_audio, train, start_step=done * steps),
                 initial_epoch=done,
-                epochs=training.epochs,
+                epochs=end,
                 steps_per_epoch=steps,
                 callbacks=[selection, *_logs(training, folder)],
                 shuffle=False,
                 verbose=0,
             )
-        except KeyboardInterrupt:
-            if not selection.best:
-                raise
-            selection.interrupted = True
+            done = len(selection.history)
+    except KeyboardInterrupt:
+        if not selection.best:
+            raise
+        selection.interrupted = True
     trained.set_weights(selection.best_weights)
-    return _in_float32(config, detector), selection
+    return _in_float32(config, detector), selection, pretrained
+
+
+def _load_backbone(config: Config, detector: Detector) -> Pretrained | None:
+    if detector.backbone is None:
+        return None
+    # The builder owns the default of what a config leaves out.
+    source = model_options(NETWORKS[config.model.name], config).get("weights", "imagenet")
+    return load_pretrained(detector.backbone, config.model.name, source)
+
+
+def _fixed_layers(detector: Detector) -> list[keras.Layer]:
+    """Layers of the backbone that its builder froze for good."""
+    layers = detector.backbone.layers if detector.backbone is not None else []
+    return [layer for layer in layers if layer.weights and not layer.trainable]
 
 
 def training_stream(
@@ -138,23 +169,6 @@ def class_weights(clips: pd.DataFrame) -> tuple[float, float]:
     """Weights of (bonafide, spoof) with which both classes have the same mass, 1 on average."""
     counts = np.bincount(clips["label"].map(LABELS), minlength=2)
     return tuple(float(len(clips) / (2 * count)) for count in counts)
-
-
-def _optimiser(training: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
-    """Adam, or AdamW where there is weight decay, on the configured schedule."""
-    rate = training.learning_rate
-    if training.schedule == "cosine":
-        warmup = int(training.warmup_epochs * steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup else rate,
-            decay_steps=max(1, training.epochs * steps - warmup),
-            alpha=0.01,
-            warmup_target=rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    if training.weight_decay:
-        return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay)
-    return keras.optimizers.Adam(rate)
 
 
 def _logs(training: TrainingConfig, folder: Path) -> list[keras.callbacks.Callback]:

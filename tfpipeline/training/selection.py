@@ -74,6 +74,7 @@ class Selection(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Scores, selects, shows, saves."""
         trained = time.perf_counter() - self._started
+        plain = self._put_averages_in()
         scores = self.scorer.score_clips(self.audio)
         row = {
             "epoch": epoch + 1,
@@ -90,6 +91,8 @@ class Selection(keras.callbacks.Callback):
         logs.update({key: row[key] for key in ("val_loss", "val_auc", "val_eer")})
         if row["best"]:
             self.best_weights = self.model.get_weights()
+        if plain is not None:
+            self.model.set_weights(plain)
         print(
             f"epoch {row['epoch']:3d}  loss {row['loss']:.4f}  val loss {row['val_loss']:.4f}  "
             f"val AUC {row['val_auc']:.4f}  val EER {100 * row['val_eer']:5.2f} %  "
@@ -138,6 +141,14 @@ class Selection(keras.callbacks.Callback):
         """One row an epoch; `best` marks only the epoch whose weights are kept."""
         table = pd.DataFrame(self.history)
         return table.assign(best=table["epoch"] == self.best["epoch"])
+
+    def _put_averages_in(self) -> list[np.ndarray] | None:
+        """Puts the optimiser's averages into the model, if it keeps any; returns what was there."""
+        if not self.model.optimizer.use_ema:
+            return None
+        plain = self.model.get_weights()
+        self.model.optimizer.put_averages_in()
+        return plain
 
     def _state(self) -> dict[str, list]:
         return {
