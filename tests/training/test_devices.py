@@ -40,7 +40,7 @@ def spy(config, detector, *rest, **named):
     seen["variables"] = [replica.device for replica in replicas]
     return made
 fit.training_stream = spy
-_, selection = fit.fit_network(config, clips, audio, pathlib.Path(tempfile.mkdtemp()))
+selection = fit.fit_network(config, clips, audio, pathlib.Path(tempfile.mkdtemp()))[1]
 print(json.dumps({**seen, "losses": [row["loss"] for row in selection.history],
                   "val_losses": [row["val_loss"] for row in selection.history]}))
 """

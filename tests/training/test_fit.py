@@ -42,7 +42,7 @@ def config():
 
 def fit(config, clips, folder):
     folder.mkdir(exist_ok=True)
-    return fit_network(config, clips, open_audio(clips)[1], folder)
+    return fit_network(config, clips, open_audio(clips)[1], folder)[:2]
 
 
 def losses(selection):

@@ -55,6 +55,38 @@ def draw_spectrograms(
     _save(figure, path)
 
 
+def draw_evidence(
+    spectrogram: np.ndarray, evidence: np.ndarray, hop_seconds: float, start: float, title: str,
+    path: Path,
+) -> None:  # fmt: skip
+    """A spectrogram, and over it where the evidence for a score lies.
+
+    Args:
+        spectrogram: (frames, n_mels), in grey.
+        evidence: the same shape; red above 0 (towards fake), blue below (towards human).
+        hop_seconds: from one frame to the next.
+        start: of the first frame, in seconds.
+        title: of the picture.
+        path: of the PNG.
+    """
+    frames, bands = spectrogram.shape
+    figure, axes = _subplots(2, 1, figsize=(9, 5.6), sharex=True)
+    area = (start, start + frames * hop_seconds, 0, bands)
+    shown = {"origin": "lower", "aspect": "auto", "extent": area}
+    largest = max(float(np.abs(evidence).max()), 1e-12)
+    axes[0].imshow(spectrogram.T, cmap="magma", **shown)
+    axes[1].imshow(spectrogram.T, cmap="gray", **shown)
+    image = axes[1].imshow(
+        evidence.T, cmap="RdBu_r", vmin=-largest, vmax=largest,
+        alpha=(0.75 * np.abs(evidence.T) / largest), **shown,
+    )  # fmt: skip
+    axes[0].set(title=title.replace("$", r"\$"), ylabel="mel band")
+    axes[1].set(xlabel="seconds", ylabel="mel band")
+    bar = figure.colorbar(image, ax=axes[1], label="evidence", ticks=[-largest, 0, largest])
+    bar.ax.set_yticklabels(["human", "none", "fake"])
+    _save(figure, path)
+
+
 def _subplots(*args, **kwargs):
     """Figure and axes that belong to no screen and no global state."""
     from matplotlib.figure import Figure

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 as a Keras network on images: EfficientNet-B0 without squeeze-and-excitation
 and swish, so that it runs fast everywhere.
 
-Layers carry the names of the PyTorch port whose ImageNet weights the package registry holds, but for
-its leading underscores.
+Layers carry the names of the PyTorch port whose ImageNet weights the package registry holds,
+without its leading underscores.
 
 Reference:
     Tan & Le (2019), https://arxiv.org/abs/1905.11946; `efficientnet_lite_builder.py` of

@@ -125,6 +125,17 @@ def assign_weights(network: keras.Model, arrays: Mapping[str, np.ndarray], sourc
         variable.assign(values[name])
 
 
+def torch_shapes(network: keras.Model) -> dict[str, tuple[int, ...]]:
+    """PyTorch's name of each array of a network, and its shape in PyTorch's layout."""
+    return {
+        f"{layer.name}.{part}": tuple(
+            int(variable.shape[order.index(i)]) for i in range(len(order))
+        )
+        for layer in network.layers
+        for part, variable, order in _parts(layer)
+    }
+
+
 def _parts(layer: keras.Layer) -> list[tuple[str, keras.Variable, tuple[int, ...]]]:
     """PyTorch's name of each of a layer's arrays, the variable, and the order of the axes."""
     if isinstance(layer, keras.layers.BatchNormalization):

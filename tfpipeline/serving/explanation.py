@@ -10,7 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfpipeline.config import Config
+from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.windows import cut_windows
+from tfpipeline.evaluation.figures import draw_evidence
+from tfpipeline.models.attribution import explain_window
 from tfpipeline.models.classifiers.contributions import EXPLAINED, check_own_file, contributions
 from tfpipeline.models.detector import Detector
 from tfpipeline.training.fit_features import IMPORTANCES
@@ -81,6 +85,26 @@ def explain_in_words(
         return None
     explainer = open_explainer(model, folder, detector)
     return lambda waveform: explainer.explain(waveform).in_words()
+
+
+def draw_explanation(
+    config: Config, detector: Detector, waveform: np.ndarray, name: str, path: Path
+) -> None:
+    """A picture of where in time and frequency a network's evidence lies.
+
+    Args:
+        config: of the run.
+        detector: of a network.
+        waveform: float32 (samples,) at 16 kHz.
+        name: of the clip.
+        path: of the PNG.
+    """
+    found = explain_window(detector, waveform)
+    hop = config.mel.hop_length / SAMPLE_RATE
+    start = found.start / SAMPLE_RATE
+    side = "fake" if found.score > 0 else "human"
+    title = f"{name}: {found.score:+.2f} towards {side} in the window from {start:.1f} s"
+    draw_evidence(found.spectrogram, found.evidence, hop, start, title, path)
 
 
 def open_explainer(model: str, folder: Path, detector: Detector) -> Explainer:

@@ -1,0 +1,84 @@
+"""Where in time and frequency the evidence for a network's score lies.
+
+HiResCAM: gradient times activation at the last feature maps, summed over channels. Unlike Grad-CAM,
+which averages the gradient first, it never marks places that the score does not depend on; behind
+average pooling and one dense layer both are the same, and sum to the score less its bias.
+
+Reference:
+    Draelos & Carin (2020), https://arxiv.org/abs/2011.08891; Selvaraju et al. (2017), Grad-CAM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfpipeline.data.windows import cut_windows, repeat_to
+from tfpipeline.models.detector import Detector
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a window's score rests on.
+
+    Attributes:
+        start: of the window in its clip, in samples.
+        score: log-odds of the window.
+        spectrogram: float32 (frames, n_mels), as the network sees it.
+        evidence: float32 (frames, n_mels), above 0 towards spoof; the map's cells, smoothed.
+    """
+
+    start: int
+    score: float
+    spectrogram: np.ndarray
+    evidence: np.ndarray
+
+
+def explain_window(detector: Detector, waveform: np.ndarray) -> Evidence:
+    """The evidence in the window of a clip that is furthest on the side of the clip's score.
+
+    Args:
+        detector: of a network.
+        waveform: float32 (samples,) at 16 kHz.
+    """
+    windows = cut_windows(waveform[None], detector.window)[0]  # (windows, window)
+    spectrograms = detector.front_end(windows)
+    scores = detector.body(spectrograms, training=False)[:, 0].numpy()
+    chosen = int(np.argmax(scores if scores.mean() > 0 else -scores))
+    samples = int(tf.shape(repeat_to(waveform, detector.window))[0])
+    return Evidence(
+        min(chosen * detector.window, samples - detector.window), float(scores[chosen]),
+        spectrograms[chosen].numpy(), evidence_map(detector, spectrograms[chosen : chosen + 1])[0],
+    )  # fmt: skip
+
+
+def evidence_map(detector: Detector, spectrograms: tf.Tensor) -> np.ndarray:
+    """HiResCAM of spectrograms, scaled up to their size.
+
+    Args:
+        detector: of a network.
+        spectrograms: float32 (batch, frames, n_mels), of the front end.
+    Returns:
+        float32 (batch, frames, n_mels), above 0 towards spoof.
+    """
+    cells = evidence_cells(detector, spectrograms)  # (batch, rows, columns)
+    size = spectrograms.shape[1:3]
+    return tf.image.resize(cells[..., None], size, "bilinear")[..., 0].numpy()
+
+
+def evidence_cells(detector: Detector, spectrograms: tf.Tensor) -> tf.Tensor:
+    """The map at the network's own resolution, (batch, cells in time, cells in frequency)."""
+    network = next(layer for layer in detector.body.layers if isinstance(layer, keras.Model))
+    features = [layer.output for layer in network.layers if len(layer.output.shape) == 4][-1]
+    both = keras.Model(network.input, [features, network.output])
+    with tf.GradientTape() as tape:
+        spectrograms = tf.convert_to_tensor(spectrograms)
+        tape.watch(spectrograms)
+        values, scores = both(spectrograms, training=False)
+        total = tf.reduce_sum(scores)
+    evidence = tf.reduce_sum(tape.gradient(total, values) * values, axis=3)
+    # The picture of an image network has frequency first.
+    return tf.transpose(evidence, [0, 2, 1]) if detector.backbone is not None else evidence
