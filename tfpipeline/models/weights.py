@@ -171,7 +171,7 @@ def _load_from_keras(network: keras.Model, name: str) -> Pretrained:
         published = build_application(name, weights="imagenet")
     except Exception as error:  # its downloader raises a bare Exception
         reason = " ".join(str(error).split())[:200]
-        raise ConnectionError(_ways(name, reason, "the file that Keras names")) from None
+        raise ConnectionError(_ways(name, reason, "the file into ~/.keras/models")) from None
     network.set_weights(published.get_weights())
     return Pretrained("imagenet", f"keras.applications.{APPLICATIONS[name]}")
 
@@ -209,7 +209,8 @@ def _find_efficientnet_lite0() -> Path:
 
 def _ways(name: str, reason: str, by_hand: str) -> str:
     return (
-        f"the ImageNet weights of {name} are not in the cache and could not be fetched ({reason}) "
+        f"the ImageNet weights of {name} are not in the cache and could not be fetched "
+        f"({reason.rstrip('.')}). "
         f"Three ways: a network; putting {by_hand} by hand; or another file of the same weights, "
         "--set model.weights=FILE (.pth, .safetensors, .weights.h5, a KerasHub preset's folder). "
         "From scratch: --set model.weights=none."

@@ -1,0 +1,174 @@
+"""Fine-tuning: what is frozen, how fast each layer learns, averages; on a small network."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from tfpipeline.config import CONFIGS, ModelConfig, TrainingConfig, load_config
+from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.splits import hold_out_attacks
+from tfpipeline.models import NETWORKS
+from tfpipeline.models.backbones import BACKBONES
+from tfpipeline.models.detector import build_detector
+from tfpipeline.models.image_network import image_network
+from tfpipeline.training.fit import fit_network
+from tfpipeline.training.optimiser import LayerwiseAdamW, build_optimiser, layer_factors
+
+
+def build_small():
+    """Two blocks, as a residual network has them."""
+    image = keras.Input((None, None, 3))
+    x = image
+    for block in range(2):
+        x = keras.layers.Conv2D(4, 3, 2, padding="same", name=f"conv{block}")(x)
+        x = keras.layers.BatchNormalization(name=f"norm{block}")(x)
+        x = keras.layers.Add(name=f"add{block}")([x, keras.layers.ReLU()(x)])
+    return keras.Model(image, x, name="small")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_in_the_tables():
+    BACKBONES["small"] = build_small
+    NETWORKS["small"] = image_network("small")
+    yield
+    del BACKBONES["small"], NETWORKS["small"]
+
+
+@pytest.fixture(scope="module")
+def clips(tiny_corpus):
+    return hold_out_attacks(tiny_corpus, ["hifigan"])
+
+
+@pytest.fixture(scope="module")
+def audio(clips):
+    return open_audio(clips)[1]
+
+
+def config_of(*overrides, **options):
+    config = load_config(
+        CONFIGS / "resnet18.yaml",
+        ["training.epochs=2", "training.batch_size=4", "data.crop_seconds=1", "mel.n_mels=32",
+         "training.head_epochs=0", "training.layer_decay=1", "training.weight_average=0",
+         "training.tensorboard=false", *overrides],
+    )  # fmt: skip
+    return dataclasses.replace(config, model=ModelConfig("small", {"weights": "none", **options}))
+
+
+def weights_of(detector):
+    """Copies by path; random-number states have names that count up."""
+    return {
+        variable.path: variable.numpy().copy()
+        for variable in detector.model.variables if "seed_generator" not in variable.path
+    }  # fmt: skip
+
+
+def begin(config):
+    """The weights that training begins with."""
+    keras.utils.set_random_seed(config.seed)
+    return weights_of(build_detector(config))
+
+
+def changed(before, now):
+    return {path for path in now if not np.array_equal(now[path], before[path])}
+
+
+def test_the_head_learns_first_alone(clips, audio, tmp_path):
+    config = config_of("training.head_epochs=2")
+    detector, _, pretrained = fit_network(config, clips, audio, tmp_path)
+    moved = changed(begin(config), weights_of(detector))
+    assert any(path.startswith("score") for path in moved)
+    assert not any("conv" in path or path.startswith("norm") for path in moved)
+    assert pretrained.source == "none"
+    both = config_of("training.head_epochs=1")
+    detector, selection, _ = fit_network(both, clips, audio, tmp_path / "both")
+    assert len(selection.history) == 2
+
+
+def test_batch_normalisation_stays_frozen_if_asked(clips, audio, tmp_path):
+    for frozen in (True, False):
+        config = config_of("training.head_epochs=1", "training.epochs=3", freeze_batch_norm=frozen)
+        (tmp_path / str(frozen)).mkdir()
+        detector, selection, _ = fit_network(config, clips, audio, tmp_path / str(frozen))
+        with np.load(tmp_path / str(frozen) / "checkpoint.npz") as saved:
+            last = [saved[f"model/{i}"] for i in range(len(detector.model.variables))]
+        now = {v.path: value for v, value in zip(detector.model.variables, last, strict=True)}
+        moved = changed(begin(config), now)
+        assert ("norm0/moving_mean" in moved) != frozen
+        assert ("norm0/gamma" in moved) != frozen
+        assert "conv0/kernel" in moved
+        assert len(selection.history) == 3
+
+
+def test_a_stopped_fine_tuning_goes_on_as_if_it_had_not_stopped(
+    clips, audio, tmp_path, monkeypatch
+):
+    from tfpipeline.training.selection import Selection
+
+    config = config_of(
+        "training.head_epochs=1", "training.epochs=3", "training.layer_decay=0.5",
+        "training.weight_average=0.9",
+    )  # fmt: skip
+    whole = fit_network(config, clips, audio, tmp_path / "whole")[1]
+    save = Selection.save
+    for stop in (1, 2):
+        folder = tmp_path / str(stop)
+
+        def killed(self, stop=stop):
+            save(self)
+            if len(self.history) == stop:
+                raise SystemExit
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Selection, "save", killed)
+            with pytest.raises(SystemExit):
+                fit_network(config, clips, audio, folder)
+        again = fit_network(config, clips, audio, folder)[1]
+        for key in ("loss", "val_loss"):
+            one, two = ([row[key] for row in own.history] for own in (whole, again))
+            np.testing.assert_allclose(two, one, rtol=1e-4)
+
+
+def test_factors_fall_from_block_to_block():
+    factors = layer_factors(build_small(), 0.5)
+    by_name = {path.split("/")[0]: factor for path, factor in factors.items()}
+    assert by_name == {"conv0": 0.25, "norm0": 0.25, "conv1": 0.5, "norm1": 0.5}
+
+
+def test_layerwise_adamw_is_adamw_at_each_rate():
+    random = np.random.default_rng(0)
+    start, gradients = random.standard_normal(3), random.standard_normal((5, 3))
+    own, slow, reference = (keras.Variable(start, dtype="float32") for _ in range(3))
+    layerwise = LayerwiseAdamW(0.1, factors={slow.path: 0.5}, decoupled_decay=0.01)
+    plain = keras.optimizers.AdamW(0.1, weight_decay=0.01)
+    half = keras.optimizers.AdamW(0.05, weight_decay=0.01)
+    other = keras.Variable(start, dtype="float32")
+    layerwise.build([own, slow])
+    for gradient in gradients:
+        gradient = keras.ops.convert_to_tensor(gradient, "float32")
+        layerwise.apply([gradient, gradient], [own, slow])
+        plain.apply([gradient], [reference])
+        half.apply([gradient], [other])
+    np.testing.assert_allclose(own.numpy(), reference.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(slow.numpy(), other.numpy(), rtol=1e-6)
+
+
+def test_averages_are_those_of_the_formula():
+    variable = keras.Variable(np.zeros(1), dtype="float32")
+    optimiser = LayerwiseAdamW(0.1, use_ema=True, ema_momentum=0.5)
+    optimiser.build([variable])
+    average = None
+    for _ in range(4):
+        optimiser.apply([keras.ops.ones(1)], [variable])
+        value = variable.numpy()
+        average = value if average is None else 0.5 * average + 0.5 * value
+    optimiser.finalize_variable_values([variable])
+    np.testing.assert_array_equal(variable.numpy(), value)
+    optimiser.put_averages_in()
+    np.testing.assert_allclose(variable.numpy(), average, rtol=1e-6)
+
+
+def test_settings_for_a_backbone_need_one():
+    with pytest.raises(ValueError, match=r"head_epochs and training\.layer_decay are for networks"):
+        build_optimiser(TrainingConfig(head_epochs=1), 10, None)
