@@ -91,9 +91,11 @@ def test_batch_normalisation_stays_frozen_if_asked(clips, audio, tmp_path):
         config = config_of("training.head_epochs=1", "training.epochs=3", freeze_batch_norm=frozen)
         (tmp_path / str(frozen)).mkdir()
         detector, selection, _ = fit_network(config, clips, audio, tmp_path / str(frozen))
+        # The last epoch's weights; the detector has the best one's.
         with np.load(tmp_path / str(frozen) / "checkpoint.npz") as saved:
             last = [saved[f"model/{i}"] for i in range(len(detector.model.variables))]
-        now = {v.path: value for v, value in zip(detector.model.variables, last, strict=True)}
+        named = zip(detector.model.variables, last, strict=True)
+        now = {v.path: value for v, value in named if "seed_generator" not in v.path}
         moved = changed(begin(config), now)
         assert ("norm0/moving_mean" in moved) != frozen
         assert ("norm0/gamma" in moved) != frozen

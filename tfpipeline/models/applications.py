@@ -31,4 +31,37 @@ def build_application(name: str, weights: str | None = None) -> keras.Model:
     options = {"include_top": False, "weights": weights, "input_shape": (None, None, 3)}
     if "include_preprocessing" in inspect.signature(build).parameters:
         options["include_preprocessing"] = False
-    return build(**options)
+    return _without_grouped_convolutions(build(**options))
+
+
+def _without_grouped_convolutions(network: keras.Model) -> keras.Model:
+    """The same network with depthwise layers where it has convolutions of one channel a group.
+
+    Keras computes grouped convolutions by XLA on a CPU, which TensorFlow Serving does not switch
+    on; ConvNeXt would train, and then not be served.
+    """
+    grouped = {
+        layer.name: layer for layer in network.layers
+        if isinstance(layer, keras.layers.Conv2D)
+        and not isinstance(layer, keras.layers.DepthwiseConv2D)
+        and layer.groups > 1 and layer.groups == layer.filters == layer.input.shape[-1]
+    }  # fmt: skip
+    if not grouped:
+        return network
+
+    def copy(layer: keras.Layer) -> keras.Layer:
+        if layer.name not in grouped:
+            return type(layer).from_config(layer.get_config())
+        return keras.layers.DepthwiseConv2D(
+            layer.kernel_size, layer.strides, layer.padding, use_bias=layer.use_bias,
+            name=layer.name,
+        )  # fmt: skip
+
+    other = keras.models.clone_model(network, clone_function=copy)
+    for layer in network.layers:
+        values = layer.get_weights()
+        if layer.name in grouped:
+            values[0] = values[0].transpose(0, 1, 3, 2)  # (rows, columns, channels, 1)
+        if values:
+            other.get_layer(layer.name).set_weights(values)
+    return other

@@ -72,7 +72,12 @@ def evidence_map(detector: Detector, spectrograms: tf.Tensor) -> np.ndarray:
 def evidence_cells(detector: Detector, spectrograms: tf.Tensor) -> tf.Tensor:
     """The map at the network's own resolution, (batch, cells in time, cells in frequency)."""
     network = next(layer for layer in detector.body.layers if isinstance(layer, keras.Model))
-    features = [layer.output for layer in network.layers if len(layer.output.shape) == 4][-1]
+    # What is flattened or pooled first: the last maps that still have places.
+    features = next(
+        layer.input for layer in network.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+        and _rank(layer.input) == 4 and _rank(layer.output) < 4
+    )  # fmt: skip
     both = keras.Model(network.input, [features, network.output])
     with tf.GradientTape() as tape:
         spectrograms = tf.convert_to_tensor(spectrograms)
@@ -82,3 +87,7 @@ def evidence_cells(detector: Detector, spectrograms: tf.Tensor) -> tf.Tensor:
     evidence = tf.reduce_sum(tape.gradient(total, values) * values, axis=3)
     # The picture of an image network has frequency first.
     return tf.transpose(evidence, [0, 2, 1]) if detector.backbone is not None else evidence
+
+
+def _rank(tensor: keras.KerasTensor | list) -> int:
+    return 0 if isinstance(tensor, list) else len(tensor.shape)
