@@ -100,8 +100,11 @@ def _train_trees(flags: argparse.Namespace) -> int:
 
 
 def _check_model(config: Config) -> None:
-    """Refuses an unknown model before any clip is read."""
+    """Refuses an unknown model, or weights that are not to be had, before any clip is read."""
     from tfpipeline.models import NETWORKS
+    from tfpipeline.models.backbones import BACKBONES
+    from tfpipeline.models.detector import model_options
+    from tfpipeline.models.weights import find_weights
     from tfpipeline.training.classifiers import CLASSIFIERS
 
     known = (*NETWORKS, *CLASSIFIERS)
@@ -109,6 +112,9 @@ def _check_model(config: Config) -> None:
         raise ValueError(
             f"model.name must be one of {', '.join(known)}. Received: {config.model.name!r}"
         )
+    if config.model.name in BACKBONES:
+        options = model_options(NETWORKS[config.model.name], config)
+        find_weights(config.model.name, options.get("weights", "imagenet"))
 
 
 def _open(config: Config) -> tuple:

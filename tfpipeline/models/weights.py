@@ -63,22 +63,32 @@ def load_pretrained(network: keras.Model, name: str, source: str) -> Pretrained:
             ways to get them.
         ValueError: the file is damaged, or of another network.
     """
-    if source == "none":
-        return Pretrained(source)
-    if source == "imagenet" and name not in FINDERS:
-        return _load_from_keras(network, name)
-    path = FINDERS[name]() if source == "imagenet" else Path(source).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(
-            f"model.weights: no such file. Received: {source}. It is imagenet, none, or the path "
-            "of a .pth, .safetensors or .weights.h5 file or of a KerasHub preset's folder."
-        )
+    path = find_weights(name, source)
+    if path is None:
+        return Pretrained(source) if source == "none" else _load_from_keras(network, name)
     if is_keras_file(path):
         _load_keras_file(network, path)
     else:
         assign_weights(network, read_weights(path), str(path))
     content = path / "model.weights.h5" if path.is_dir() else path
     return Pretrained(source, path.name, sha256_of(content))
+
+
+def find_weights(name: str, source: str) -> Path | None:
+    """The file of weights, fetched if need be; None of `none`, and where Keras fetches them itself.
+
+    Raises:
+        ConnectionError, FileNotFoundError, ValueError: as `load_pretrained`.
+    """
+    if source == "none" or (source == "imagenet" and name not in FINDERS):
+        return None
+    path = FINDERS[name]() if source == "imagenet" else Path(source).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(
+            f"model.weights: no such file. Received: {source}. It is imagenet, none, or the path "
+            "of a .pth, .safetensors or .weights.h5 file or of a KerasHub preset's folder."
+        )
+    return path
 
 
 def assign_weights(network: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
