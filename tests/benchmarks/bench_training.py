@@ -29,7 +29,7 @@ from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer
 from tfpipeline.training.fit import device_settings, training_stream
 
-STEPS, ROUNDS = 20, 5
+ROUNDS = 5
 
 
 def main() -> int:
@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("manifest", nargs="?")
     parser.add_argument("--model", default="cnn")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--steps", type=int, default=20, help="of a round")
     flags = parser.parse_args()
     config = load_config(CONFIGS / f"{flags.model}.yaml", flags.overrides)
     if flags.manifest:
@@ -60,10 +61,10 @@ def main() -> int:
 
     def round_of(next_batch) -> float:
         started = time.perf_counter()
-        for _ in range(STEPS):
+        for _ in range(flags.steps):
             x, y, weight = next_batch()
             detector.model.train_on_batch(x, y, weight)
-        return STEPS * batch / (time.perf_counter() - started)
+        return flags.steps * batch / (time.perf_counter() - started)
 
     sources = {"held in memory": lambda: held}
     sources |= {name: stream.__next__ for name, stream in streams.items()}
