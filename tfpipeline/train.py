@@ -140,6 +140,7 @@ def _train(config: Config, target: Path, resume: bool, opened: tuple, features=N
     """Trains one model and leaves its run folder; returns its `Judged`, and whether Ctrl-C came."""
     from tfpipeline.data.clips import corpus_fingerprint
     from tfpipeline.files.atomic import write_json, write_table
+    from tfpipeline.models.backbones import BACKBONES
     from tfpipeline.serving.complete import complete_run
     from tfpipeline.training.classifiers import CLASSIFIERS
     from tfpipeline.training.fit import device_settings
@@ -147,7 +148,7 @@ def _train(config: Config, target: Path, resume: bool, opened: tuple, features=N
 
     clips, audio, skipped, audit = opened
     partial = start_run(target, config, resume)
-    settings = device_settings(config.training)
+    settings = device_settings(config.training, config.model.name in BACKBONES)
     print(f"training {config.model.name} on {settings}, run {target}", file=sys.stderr)
     interrupted = False
     if config.model.name in CLASSIFIERS:

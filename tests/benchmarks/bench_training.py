@@ -25,6 +25,7 @@ import tensorflow as tf
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.pipeline import open_audio
+from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer
 from tfpipeline.training.fit import device_settings, training_stream
@@ -45,7 +46,7 @@ def main() -> int:
     clips = load_clips(config.data)
     train = clips[clips["part"] == "train"].reset_index(drop=True)
 
-    settings = device_settings(config.training)
+    settings = device_settings(config.training, config.model.name in BACKBONES)
     keras.config.set_dtype_policy(settings["precision"])
     detector = build_detector(config)
     keras.config.set_dtype_policy("float32")

@@ -13,6 +13,7 @@ from tfpipeline.models import NETWORKS
 from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.image_network import image_network
+from tfpipeline.training import fit
 from tfpipeline.training.fit import fit_network
 from tfpipeline.training.optimiser import LayerwiseAdamW, build_optimiser, layer_factors
 
@@ -174,3 +175,12 @@ def test_averages_are_those_of_the_formula():
 def test_settings_for_a_backbone_need_one():
     with pytest.raises(ValueError, match=r"head_epochs and training\.layer_decay are for networks"):
         build_optimiser(TrainingConfig(head_epochs=1), 10, None)
+
+
+def test_bfloat16_for_image_networks_where_the_cpu_has_it(monkeypatch):
+    for has, image_network, precision in (
+        (True, True, "mixed_bfloat16"), (True, False, "float32"), (False, True, "float32"),
+    ):  # fmt: skip
+        monkeypatch.setattr(fit, "cpu_has_bfloat16", lambda has=has: has)
+        assert fit.device_settings(TrainingConfig(), image_network)["precision"] == precision
+    assert fit.device_settings(TrainingConfig(precision="float32"), True)["precision"] == "float32"
