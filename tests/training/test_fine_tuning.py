@@ -178,9 +178,9 @@ def test_settings_for_a_backbone_need_one():
 
 
 def test_bfloat16_for_image_networks_where_the_cpu_has_it(monkeypatch):
-    for has, image_network, precision in (
+    for has, image, precision in (
         (True, True, "mixed_bfloat16"), (True, False, "float32"), (False, True, "float32"),
     ):  # fmt: skip
         monkeypatch.setattr(fit, "cpu_has_bfloat16", lambda has=has: has)
-        assert fit.device_settings(TrainingConfig(), image_network)["precision"] == precision
+        assert fit.device_settings(TrainingConfig(), image)["precision"] == precision
     assert fit.device_settings(TrainingConfig(precision="float32"), True)["precision"] == "float32"
