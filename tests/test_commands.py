@@ -181,6 +181,7 @@ def test_a_killed_run_is_resumed(tmp_path, monkeypatch, capsys, run):
     assert {path.name for path in target.iterdir()} == CONTENTS
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_usable_run_that_can_be_resumed(tmp_path, monkeypatch, capsys, run):
     target = tmp_path / "interrupted"
     with monkeypatch.context() as patched:
@@ -196,6 +197,7 @@ def test_ctrl_c_leaves_a_usable_run_that_can_be_resumed(tmp_path, monkeypatch, c
     assert {path.name for path in target.iterdir()} == CONTENTS
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_run_can_be_resumed(tmp_path, monkeypatch, capsys, run):
     target = tmp_path / "full"
     with monkeypatch.context() as patched:

@@ -40,6 +40,7 @@ def test_a_pretrained_run_says_what_it_began_with(run):
     assert not any("scratch" in n for n in json.loads((run / "metrics.json").read_text())["notes"])
 
 
+@pytest.mark.slow
 def test_a_run_from_scratch_says_so(tmp_path, capsys):
     folder = tmp_path / "resnet18"
     argv = ["--model", "resnet18", *SHORT, "--set", "model.weights=none"]

@@ -104,6 +104,7 @@ def test_batch_normalisation_stays_frozen_if_asked(clips, audio, tmp_path):
         assert len(selection.history) == 3
 
 
+@pytest.mark.slow
 def test_a_stopped_fine_tuning_goes_on_as_if_it_had_not_stopped(
     clips, audio, tmp_path, monkeypatch
 ):
