@@ -50,7 +50,6 @@ def _serve(flags: argparse.Namespace) -> int:
 
     limits = Limits(request_bytes=int(flags.max_request_mib * 2**20), concurrent=flags.concurrent)
     models = load_models(Path(flags.root))
-    summary = models.summary()
     server = open_stand_in(models, flags.host, flags.grpc_port, flags.rest_port, limits)
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
@@ -61,10 +60,11 @@ def _serve(flags: argparse.Namespace) -> int:
                 f"encryption nor authentication",
                 file=sys.stderr,
             )
-        _announce(flags, server.grpc_port, server.rest_port, summary)
+        _announce(flags, server.grpc_port, server.rest_port, models.summary())
         stopped.wait()
     finally:
         server.close()
+        models.close()
     return OK
 
 

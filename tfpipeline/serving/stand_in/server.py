@@ -23,14 +23,12 @@ class StandIn:
     rest_port: int
     _grpc: object
     _rest: object
-    _models: Models
 
     def close(self) -> None:
         """Stops: what is under way is finished, for a few seconds at most."""
         self._rest.shutdown()
         self._rest.server_close()
         self._grpc.stop(grace=5).wait()
-        self._models.close()
 
 
 def open_stand_in(
@@ -43,7 +41,7 @@ def open_stand_in(
     """Starts both protocols in threads of their own.
 
     Args:
-        models: of `load_models`; closed with the server.
+        models: of `load_models`; they stay open when the server is closed.
         host: the loopback, unless others are to reach it: there is neither encryption nor
             authentication.
         grpc_port, rest_port: 0 for any that is free.
@@ -67,4 +65,4 @@ def open_stand_in(
         rest.server_close()
         raise
     threading.Thread(target=rest.serve_forever, args=(0.05,), name="rest", daemon=True).start()
-    return StandIn(grpc_port, rest.server_port, grpc_server, rest, models)
+    return StandIn(grpc_port, rest.server_port, grpc_server, rest)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfpipeline.serving.contract import check_core_ops, read_contract
+from tfpipeline.serving.contract import read_contract
+from tfpipeline.serving.core_ops import check_core_ops
 from tfpipeline.serving.stand_in.errors import Refused, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
