@@ -91,9 +91,7 @@ def test_nan_is_bare_and_floats_come_back_exactly(server, expected, wavs):
     assert outputs["windows"] == [2, 1, 0, 1, 3]
     assert np.shape(outputs["window_score"]) == reference["window_score"].shape == (5, 3)
     np.testing.assert_allclose(outputs["window_score"], reference["window_score"], atol=1e-4)
-    np.testing.assert_array_equal(
-        np.float32(outputs["window_start"]), reference["window_start"]
-    )
+    np.testing.assert_array_equal(np.float32(outputs["window_start"]), reference["window_start"])
 
 
 @pytest.mark.parametrize(

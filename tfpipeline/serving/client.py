@@ -148,7 +148,8 @@ class Client:
         rows = []
         for row in range(len(audio)):
             windows = int(found["windows"][row])
-XX            rows.append({**_scores(found, row), "windows": windows, **own})
+            own = {name: found[name][row][:windows].tolist() for name in PER_WINDOW}
+            rows.append({**_scores(found, row), "windows": windows, **own})
         return rows
 
     def check_size(self, audio: bytes) -> None:

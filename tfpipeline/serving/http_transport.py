@@ -93,11 +93,7 @@ class HttpTransport:
         until = self._clock() + seconds
         self._connection.timeout = seconds
         try:
-            if self._connection.sock is not None:
-                self._connection.sock.settimeout(seconds)
-            headers = {"Content-Type": "application/json"}
-            self._connection.request("POST", self._path, body, headers)
-            response = self._connection.getresponse()
+            response = self._respond(body, seconds)
             return response.status, self._read(response, until)
         except TimeoutError:
             self.close()
@@ -111,9 +107,24 @@ class HttpTransport:
                 f"{self._where}: no secure connection ({error.reason})."
             ) from None
         except (OSError, http.client.HTTPException) as error:
-            # Among them a kept connection that the server has closed meanwhile.
             self.close()
             raise MayPass(told(str(error) or type(error).__name__)) from None
+
+    def _respond(self, body: bytes, seconds: float) -> http.client.HTTPResponse:
+        headers = {"Content-Type": "application/json"}
+        kept = self._connection.sock
+        try:
+            if kept is not None:
+                kept.settimeout(seconds)
+            self._connection.request("POST", self._path, body, headers)
+            return self._connection.getresponse()
+        except ConnectionError:
+            if kept is None:
+                raise
+        # The server had closed the kept connection meanwhile, which is no failure of its own.
+        self.close()
+        self._connection.request("POST", self._path, body, headers)
+        return self._connection.getresponse()
 
     def _read(self, response: http.client.HTTPResponse, until: float) -> bytes:
         pieces, size = [], 0
@@ -130,6 +141,7 @@ class HttpTransport:
                 raise TimeoutError
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
+        response.close()  # read to its end, but the connection would not know
         return b"".join(pieces)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from tfpipeline.serving.contract import read_contract
+from tfpipeline.serving.contract import EXTRA, read_contract
 from tfpipeline.serving.core_ops import check_core_ops
 from tfpipeline.serving.stand_in.errors import Refused, invalid
+from tfpipeline.serving.warmup import WARMUP
 
 DEFAULT_SIGNATURE = "serving_default"
 # TensorFlow numbers its error codes as gRPC does.
@@ -37,7 +40,7 @@ class Version:
         self.number = int(folder.name)
         # The session path, not `tf.saved_model.load`: it is the one that the server takes.
         self._session = tf.compat.v1.Session(graph=tf.Graph())
-        with self._session.graph.as_default():
+        with self._session.graph.as_default(), _without_advice():
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
         self.signatures = {name: loaded.signature_def[name] for name in loaded.signature_def}
         self._calls = {
@@ -48,6 +51,7 @@ class Version:
             for name, signature in self.signatures.items()
             if signature.inputs and signature.outputs
         }
+        self._warm_up(folder)
 
     def signature_inputs(self, name: str) -> dict[str, tf.DType]:
         """Input → type, of a signature, in order of name.
@@ -92,12 +96,41 @@ class Version:
             values = self._calls[name](*(inputs[own] for own in expected))
         except tf.errors.OpError as error:
             raise Refused(_CODES.get(error.error_code, "UNKNOWN"), error.message) from None
+        except (TypeError, ValueError) as error:  # of a rank that the graph does not take
+            raise invalid(str(error)) from None
         answer = dict(zip(outputs, values, strict=True))
         return {output: answer[output] for output in (wanted or outputs)}
+
+    def _warm_up(self, folder: Path) -> None:
+        """Replays the requests that the export holds, as the server does before it answers any."""
+        path = folder / EXTRA / WARMUP
+        if not path.is_file():
+            return
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            request = PredictionLog.FromString(record).predict_log.request
+            inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+            try:
+                self.predict(request.model_spec.signature_name, inputs)
+            except Refused as error:
+                raise ValueError(
+                    f"{path}: a version must answer its own warmup requests. Received: {error}"
+                ) from None
 
     def close(self) -> None:
         """Frees the graph's memory."""
         self._session.close()
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keeps TensorFlow from advising the other way to load."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _check_inputs(expected: Mapping[str, tf.DType], inputs: Mapping[str, np.ndarray]) -> None:
