@@ -1,70 +1,42 @@
-"""Two small exports under one root, and the servers that serve them on the loopback.
+"""What is served in the tests: a small run that was never trained, and servers on the loopback.
 
 The tests of the protocols run against whatever `server` is: the protocol stand-in, and the genuine
 `tensorflow_model_server` where one is found (`TFS_MODEL_SERVER`, or on the PATH).
 """
 
-import contextlib
-import io
-import json
 import os
 import shutil
-import socket
-import subprocess
-import time
-import urllib.request
-from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-import soundfile
 import tensorflow as tf
+from servers import CALIBRATION, CONFIG, MODEL, Server, genuine_server, make_contract, wav
 
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.evaluation.calibration import Calibration
+from tfpipeline.data.clips import corpus_fingerprint
+from tfpipeline.data.pipeline import open_audio
 from tfpipeline.models.detector import build_detector
-from tfpipeline.serving.contract import EXTRA, KEYS, SIGNATURES, contract_text
+from tfpipeline.serving.complete import complete_run
+from tfpipeline.serving.contract import EXTRA, contract_text
 from tfpipeline.serving.signatures import ServedDetector
-from tfpipeline.serving.status import STATUSES
-
-MODEL = "small"
-CALIBRATION = Calibration(a=0.7, b=-0.2, prior=0.3)
-LABELS = {"stable": 1, "canary": 2}
-CONFIG = """model_config_list {{ config {{
-  name: "{model}" base_path: "{base}" model_platform: "tensorflow"
-  model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}
-  version_labels {{ key: "stable" value: 1 }} version_labels {{ key: "canary" value: 2 }}
-}} }}
-"""
+from tfpipeline.training.run_folder import finish_run, start_run, write_environment
 
 
-@dataclass(frozen=True)
-class Server:
-    """Where a server is, and what it serves."""
-
-    kind: str
-    host: str
-    grpc_port: int
-    rest_port: int
-    root: Path
-    model: str = MODEL
-
-    def address(self, protocol, path=""):
-        port = self.grpc_port if protocol == "grpc" else self.rest_port
-        return f"{protocol}://{self.host}:{port}/{self.model}{path}"
-
-
-def make_contract(version):
-    filled = {key: {} if kind is dict else kind() for key, kind in KEYS.items()}
-    return filled | {
-        "schema": 1, "name": MODEL, "model": "cnn", "sample_rate": 16_000,
-        "window_samples": 64_000, "polarity": "higher is more likely spoof",
-        "threshold": {"value": 0.25 * version}, "signatures": SIGNATURES,
-        "calibration": {"a": CALIBRATION.a, "b": CALIBRATION.b, "prior": CALIBRATION.prior},
-        "status": {str(code): name for code, name in STATUSES.items()},
-    }  # fmt: skip
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, tiny_corpus):
+    """Folder of a run named `tiny`, its first export included."""
+    target = tmp_path_factory.mktemp("runs") / "tiny"
+    config = load_config(CONFIGS / "cnn.yaml", ["model.channels=[4, 8]", "data.corpus=tiny"])
+    keras.utils.set_random_seed(3)
+    detector = build_detector(config)
+    clips, audio, _ = open_audio(tiny_corpus)
+    partial = start_run(target, config, resume=False)
+    detector.model.save_weights(partial / "model.weights.h5")
+    write_environment(partial, config, corpus_fingerprint(clips), {})
+    complete_run(config, "tiny", clips, audio, detector, detector.model.count_params(), partial)
+    finish_run(partial, target)
+    return target
 
 
 @pytest.fixture(scope="session")
@@ -116,35 +88,6 @@ def server(request, serving_root):
         yield running
 
 
-@contextlib.contextmanager
-def genuine_server(binary, root):
-    grpc_port, rest_port = free_port(), free_port()
-    process = subprocess.Popen([
-        binary, f"--model_config_file={root / 'models.config'}", f"--port={grpc_port}",
-        f"--rest_api_port={rest_port}", "--grpc_bind_addresses=127.0.0.1",
-        "--allow_version_labels_for_unavailable_models=true",
-    ])  # fmt: skip
-    try:
-        for _ in range(600):
-            with contextlib.suppress(OSError):
-                url = f"http://127.0.0.1:{rest_port}/v1/models/{MODEL}"
-                states = json.load(urllib.request.urlopen(url))["model_version_status"]
-                if [state["state"] for state in states] == ["AVAILABLE"] * 2:
-                    break
-            assert process.poll() is None, "tensorflow_model_server ended"
-            time.sleep(0.1)
-        yield Server("tensorflow_model_server", "127.0.0.1", grpc_port, rest_port, root)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def expected(serving_root):
     """(version, signature, inputs) → the outputs of the SavedModel as TensorFlow loads it."""
@@ -164,9 +107,3 @@ def wavs(speech):
     clips = [np.tile(speech[0], 2)[:100_000], speech[1], None, speech[2][:20_000],
              np.tile(speech[3], 3)[:150_000]]  # fmt: skip
     return [b"no audio" if clip is None else wav(clip) for clip in clips]
-
-
-def wav(clip):
-    file = io.BytesIO()
-    soundfile.write(file, clip, 16_000, subtype="PCM_16", format="WAV")
-    return file.getvalue()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -23,6 +24,9 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
+from tfpipeline.evaluation.scores import read_scores
+from tfpipeline.serving.client import open_client
+from tfpipeline.serving.contract import read_contract
 from tfpipeline.serving.stand_in.limits import Limits
 from tfpipeline.serving.stand_in.models import load_models
 from tfpipeline.serving.stand_in.server import open_stand_in
@@ -329,6 +333,33 @@ def test_ports_are_not_shared(models, stand_in):
 
 
 # What is loaded
+
+
+def test_an_exported_run_is_served(tiny_run, tmp_path, capsys):
+    """From `export --serving-root` to scores over both protocols, equal to the run's own."""
+    from tfpipeline import export
+
+    root = tmp_path / "served"
+    assert export.main(["--run", str(tiny_run), "--serving-root", str(root), "--unchecked"]) == 0
+    scores = read_scores(tiny_run / "scores.csv").head(5)
+    files = [Path(path).read_bytes() for path in scores["path"]]
+    loaded = load_models(root)
+    running = open_stand_in(loaded, grpc_port=0, rest_port=0)
+    try:
+        for address in (f"grpc://127.0.0.1:{running.grpc_port}/tiny/labels/stable",
+                        f"http://127.0.0.1:{running.rest_port}/tiny"):  # fmt: skip
+            with open_client(address) as client:
+                assert client.contract() == read_contract(root / "tiny" / "1")
+                for row, expected in zip(
+                    client.score_audio(files), scores.itertuples(), strict=True
+                ):
+                    assert row["status"] == OK
+                    assert row["score"] == pytest.approx(expected.score, abs=1e-4)
+                    assert row["llr"] == pytest.approx(expected.llr, abs=1e-4)
+                    assert row["probability"] == pytest.approx(expected.probability, abs=1e-4)
+    finally:
+        running.close()
+        loaded.close()
 
 
 def link_versions(root, serving_root, *names):
