@@ -92,8 +92,9 @@ def measure(server: dict, model: str, version: Path, options) -> None:
             encode = median_ms(lambda row=row, c=client: c._transport.encode(row), 20)
             whole, inside = each[f"{protocol}, {kind}", 1], each[f"graph alone, {kind}", 1]
             rest = whole - inside - encode
-            print(f"{protocol + ', ' + kind:22s} whole {whole:7.2f} = graph {inside:6.2f} + encoding "
-                  f"{encode:6.2f} + protocol and decoding {rest:6.2f} (an empty request: {empty:.2f})")  # fmt: skip
+            name = f"{protocol}, {kind}"
+            print(f"{name:22s} whole {whole:6.2f} = graph {inside:5.2f} + encoding {encode:5.2f} "
+                  f"+ protocol and decoding {rest:5.2f} (an empty request: {empty:.2f})")  # fmt: skip
     for client in clients.values():
         client.close()
 

@@ -32,7 +32,7 @@ from tfpipeline.serving.stand_in.models import load_models
 from tfpipeline.serving.stand_in.server import open_stand_in
 from tfpipeline.serving.stand_in.versions import Version
 from tfpipeline.serving.status import NOT_AUDIO, OK
-from tfpipeline.serving.warmup import warmup_requests, write_warmup
+from tfpipeline.serving.warmup import warmup_requests
 
 
 @pytest.fixture(scope="module")
@@ -335,15 +335,25 @@ def test_ports_are_not_shared(models, stand_in):
 # What is loaded
 
 
-def test_an_exported_run_is_served(tiny_run, tmp_path, capsys):
+def test_an_exported_run_is_served(tiny_run, tmp_path, capsys, monkeypatch):
     """From `export --serving-root` to scores over both protocols, equal to the run's own."""
     from tfpipeline import export
 
+    replayed = []
+    predict = Version.predict
+
+    def recorded(self, name, inputs, wanted=()):
+        replayed.append((name, len(next(iter(inputs.values())))))
+        return predict(self, name, inputs, wanted)
+
+    monkeypatch.setattr(Version, "predict", recorded)
     root = tmp_path / "served"
     assert export.main(["--run", str(tiny_run), "--serving-root", str(root), "--unchecked"]) == 0
     scores = read_scores(tiny_run / "scores.csv").head(5)
     files = [Path(path).read_bytes() for path in scores["path"]]
     loaded = load_models(root)
+    warmup = [(name, len(next(iter(own.values())))) for name, own in warmup_requests(64_000)]
+    assert replayed == warmup
     running = open_stand_in(loaded, grpc_port=0, rest_port=0)
     try:
         for address in (f"grpc://127.0.0.1:{running.grpc_port}/tiny/labels/stable",
@@ -396,22 +406,6 @@ def test_version_policies(serving_root, tmp_path, policy, found):
     loaded = load_models(tmp_path)
     assert loaded.summary() == {"renamed": {"versions": found, "labels": {}}}
     loaded.close()
-
-
-def test_warmup_requests_are_replayed(serving_root, tmp_path, monkeypatch):
-    base = link_versions(tmp_path, serving_root, ("1", 1))
-    write_warmup(base / "1" / "assets.extra", "small", 64_000)
-    replayed = []
-    predict = Version.predict
-
-    def recorded(self, name, inputs, wanted=()):
-        replayed.append((name, len(next(iter(inputs.values())))))
-        return predict(self, name, inputs, wanted)
-
-    monkeypatch.setattr(Version, "predict", recorded)
-    load_models(tmp_path).close()
-    requests = warmup_requests(64_000)
-    assert replayed == [(name, len(next(iter(own.values())))) for name, own in requests]
 
 
 def damage(root, how):
