@@ -92,9 +92,10 @@ def measure(server: dict, model: str, version: Path, options) -> None:
             encode = median_ms(lambda row=row, c=client: c._transport.encode(row), 20)
             whole, inside = each[f"{protocol}, {kind}", 1], each[f"graph alone, {kind}", 1]
             rest = whole - inside - encode
-            name = f"{protocol}, {kind}"
-            print(f"{name:22s} whole {whole:6.2f} = graph {inside:5.2f} + encoding {encode:5.2f} "
-                  f"+ protocol and decoding {rest:5.2f} (an empty request: {empty:.2f})")  # fmt: skip
+            print(
+                f"{protocol + ', ' + kind:22s} whole {whole:6.2f} = graph {inside:5.2f} + encoding "
+                f"{encode:5.2f} + protocol and decoding {rest:5.2f} (an empty request: {empty:.2f})"
+            )
     for client in clients.values():
         client.close()
 

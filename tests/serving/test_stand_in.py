@@ -1,5 +1,6 @@
 """gRPC as raw messages through the stubs; and the stand-in's own: roots, limits, the command."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -241,6 +242,52 @@ def test_lengths_are_judged_before_the_body_is_read(strict, headers, code, messa
     assert status == code
     assert answered["Connection"] == "close"
     assert message in json.loads(text)["error"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"BREW /v1/models/small HTTP/1.1\r\n\r\n", 501),
+        (b"GET /v1/models/small HTTP/2.0\r\n\r\n", 505),
+        (b"GET /v1/models/small HTTP/x\r\n\r\n", 400),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"PUT /v1/models/small HTTP/1.1\r\nContent-Length: 5\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 404),
+        (b"GET /v1/models/small/versions/" + b"0" * 5000 + b"1 HTTP/1.1\r\n\r\n", 200),
+        (b"GET /v1/models/small/versions/" + b"9" * 5000 + b" HTTP/1.1\r\n\r\n", 400),
+    ],
+)
+def test_foreign_http(stand_in, sent, code):
+    status, headers, text = raw(stand_in, sent)
+    assert status == code
+    assert headers["Content-Type"] == "application/json"
+    assert set(json.loads(text)) == {"model_version_status" if code == 200 else "error"}
+
+
+def test_a_body_that_was_not_read_is_not_taken_for_a_request(stand_in):
+    inner = b"GET /v1/models/other HTTP/1.1\r\n\r\n"
+    head = b"GET /v1/models/small HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(inner)
+    with socket.create_connection((stand_in.host, stand_in.rest_port), timeout=30) as connection:
+        connection.sendall(head + inner)
+        connection.shutdown(socket.SHUT_WR)
+        told = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(10_000):
+                told += piece
+    assert told.count(b"HTTP/1.1 ") == 1
+    assert told.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_fault_of_its_own_is_told(stand_in, models, monkeypatch, capsys):
+    def broken(*inputs):
+        raise MemoryError
+
+    monkeypatch.setitem(models.models["small"].versions[2]._calls, "contract", broken)
+    body = b'{"signature_name": "contract", "instances": [""]}'
+    head = b"POST /v1/models/small:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+    status, _, text = raw(stand_in, head + body)
+    assert (status, json.loads(text)) == (500, {"error": "internal error: MemoryError"})
+    assert "MemoryError" in capsys.readouterr().err
 
 
 def test_deep_nesting_is_refused(stand_in):

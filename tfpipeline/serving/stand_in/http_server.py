@@ -10,6 +10,7 @@ import socketserver
 import sys
 import threading
 import time
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tfpipeline.serving.stand_in import rest
@@ -104,9 +105,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> None:
         try:
-            self._send(200, rest.answer(self.server.models, self.command, self.path, body))
+            text = rest.answer(self.server.models, self.command, self.path, body)
         except Refused as error:
             self._send_error(HTTP_CODES[error.code], error.message)
+        except Exception as error:  # a fault of its own must not look like a lost connection
+            traceback.print_exc()
+            self._send_error(HTTP_CODES["INTERNAL"], f"internal error: {type(error).__name__}")
+        else:
+            self._send(200, text)
+
+    def send_error(self, code, message=None, explain=None):
+        """What http.server refuses by itself, such as an unknown method, in the form of the API."""
+        self.request_version = self.protocol_version  # which may be what was wrong
+        self._send_error(int(code), message or self.responses[code][0], close=True)
 
     def _send_error(self, code: int, message: str, close: bool = False) -> None:
         self._send(code, json.dumps({"error": message}), close)

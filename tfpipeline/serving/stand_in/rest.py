@@ -67,9 +67,10 @@ def _spec(name: str | None, version: str | None, label: str | None) -> model_pb2
         raise invalid("Missing model name in request.")
     spec = model_pb2.ModelSpec(name=unquote(name))
     if version:
-        if int(version[:20]) >= 2**63:
+        digits = version.lstrip("0") or "0"
+        if len(digits) > 19 or int(digits) >= 2**63:
             raise invalid(f"Failed to convert version: {shown(version)} to numeric.")
-        spec.version.value = int(version)
+        spec.version.value = int(digits)
     if label:
         spec.version_label = unquote(label)
     return spec
