@@ -47,20 +47,36 @@ def decode(path: tf.Tensor) -> tf.Tensor:
     """
     contents = tf.io.read_file(path)
     kind, rate = sniff(contents)
-    known = tf.equal(rate, SOURCE_RATES)
 
     def in_graph() -> tf.Tensor:
         mono = tf.reduce_mean(decode_contents(contents, kind), axis=1)  # (samples,)
-        return tf.switch_case(
-            tf.argmax(known, output_type=tf.int32),
-            [lambda rate=rate: resample(mono, rate, SAMPLE_RATE) for rate in SOURCE_RATES],
-        )
+        return resample_from(mono, rate)
 
     def in_python() -> tf.Tensor:
         return tf.numpy_function(_decode_foreign, [path], tf.float32)
 
-    waveform = tf.cond(tf.not_equal(kind, FOREIGN) & tf.reduce_any(known), in_graph, in_python)
+    waveform = tf.cond(tf.not_equal(kind, FOREIGN) & is_source_rate(rate), in_graph, in_python)
     return tf.ensure_shape(waveform, [None])
+
+
+def is_source_rate(rate: tf.Tensor) -> tf.Tensor:
+    """Whether the graph resamples from a rate, int32 () in Hz: bool ()."""
+    return tf.reduce_any(tf.equal(rate, SOURCE_RATES))
+
+
+def resample_from(mono: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    """Brings a waveform of a rate that only the graph knows to `SAMPLE_RATE`.
+
+    Args:
+        mono: float32 (samples,).
+        rate: int32 (), one of `SOURCE_RATES`.
+    Returns:
+        float32 (ceil(samples * SAMPLE_RATE / rate),).
+    """
+    return tf.switch_case(
+        tf.argmax(tf.equal(rate, SOURCE_RATES), output_type=tf.int32),
+        [lambda rate=rate: resample(mono, rate, SAMPLE_RATE) for rate in SOURCE_RATES],
+    )
 
 
 def read_clip(path: str | Path) -> np.ndarray:
