@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
-from c_runtime import ERROR, CRuntimeError, run_in_child
+from c_runtime import ERROR, run_in_child
+from request_files import byte_rows
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tfpipeline.config import CONFIGS, load_config
@@ -38,12 +39,6 @@ FITTED = {
 }  # fmt: skip
 CLOSE = {"atol": 1e-4, "rtol": 0}  # log-odds
 DENSE = ("logistic_regression", "gaussian_nb", "bernoulli_nb")
-
-
-def objects(rows):
-    array = np.empty(len(rows), object)
-    array[:] = rows
-    return array
 
 
 def wav(waveform, form="WAV", subtype="FLOAT"):
@@ -122,7 +117,7 @@ def requests_of(clips):
     for row, clip in zip(rows, clips, strict=True):
         row[: len(clip)] = clip
     padded = {"waveform": rows, "length": np.array([len(clip) for clip in clips], np.int32)}
-    audio = {"audio": objects([*map(wav, clips), b"text", wav(clips[0], "FLAC", "PCM_16"), b""])}
+    audio = {"audio": byte_rows([*map(wav, clips), b"text", wav(clips[0], "FLAC", "PCM_16"), b""])}
     return {
         ("0", "serving_default"): {"waveform": np.stack([clip[:800] for clip in clips])},
         ("1", "serving_default"): {"waveform": clips[-1][None]},
@@ -130,7 +125,7 @@ def requests_of(clips):
         ("3", "segments"): padded,
         ("4", "audio_bytes"): audio,
         ("5", "audio_segments"): audio,
-        ("6", "contract"): {"request": objects([b"", b"a"])},
+        ("6", "contract"): {"request": byte_rows([b"", b"a"])},
     }
 
 
@@ -197,86 +192,3 @@ def test_every_signature_equals_the_model_in_memory(detector, version, clips):
         else:
             assert np.isfinite(answer["score"]).all()
             assert len(answer["score"]) == len(next(iter(arrays.values())))
-
-
-def save(folder, function, spec, *tracked):
-    module = tf.Module()
-    module.tracked = tracked
-    module.serve = tf.function(function, input_signature=[spec], autograph=False)
-    tf.saved_model.save(module, str(folder), {"serving_default": module.serve})
-
-
-FLOATS = tf.TensorSpec([None], tf.float32, name="x")
-
-
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (lambda x: tf.ensure_shape(tf.numpy_function(np.abs, [x], tf.float32), [None]),
-         "No OpKernel was registered to support Op 'PyFunc'"),
-        (tf.function(lambda x: 2 * x, jit_compile=True, autograph=False),
-         "XLA compilation disabled"),
-        (lambda x: tf.debugging.check_numerics(x / 0, "no number"), "no number"),
-    ],
-)  # fmt: skip
-def test_a_graph_that_a_server_cannot_run_loads_and_fails(function, message, tmp_path):
-    save(tmp_path, lambda x: {"y": function(x)}, FLOATS)
-    x = np.ones(3, np.float32)
-    # In a process with Python and XLA the first two would pass unseen.
-    answers = run_in_child(tmp_path, {("0", "serving_default"): {"x": x}})
-    assert set(answers["0", "serving_default"]) == {ERROR}
-    assert message in str(answers["0", "serving_default"][ERROR])
-
-
-def test_a_missing_tag_or_graph_is_told(tmp_path):
-    module = tf.Module()
-    module.v = tf.Variable(1.0)
-    with pytest.raises(CRuntimeError, match="Could not find SavedModel"):
-        run_in_child(tmp_path, {})
-    save(tmp_path, lambda x: {"y": x}, FLOATS)
-    path = tmp_path / "saved_model.pb"
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    proto = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    proto.meta_graphs[0].meta_info_def.tags[:] = ["train"]
-    path.write_bytes(proto.SerializeToString())
-    with pytest.raises(CRuntimeError, match=r"matching supplied tags: \{ serve \}"):
-        run_in_child(tmp_path, {})
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CRuntimeError, match="Read less bytes than requested"):
-        run_in_child(tmp_path, {})
-
-
-def test_wrong_inputs_get_the_runtime_s_own_message(tmp_path):
-    variable = tf.Variable(2.0)
-    save(tmp_path, lambda x: {"y": variable * x}, FLOATS, variable)
-    key = ("0", "serving_default")
-    good = np.array([1.0, -2.5], np.float32)
-    told = run_in_child(tmp_path, {
-        key: {"x": good}, ("1", key[1]): {"x": good.astype(np.float64)},
-        ("2", key[1]): {"x": objects([b"a"])}, ("3", key[1]): {"x": good},
-    })  # fmt: skip
-    np.testing.assert_array_equal(told[key]["y"], 2 * good)
-    assert "Expects arg[0] to be float but double is provided" in str(told["1", key[1]][ERROR])
-    assert "Expects arg[0] to be float but string is provided" in str(told["2", key[1]][ERROR])
-    np.testing.assert_array_equal(told["3", key[1]]["y"], 2 * good)  # none the worse for it
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "bool", "string"])
-def test_all_types_go_there_and_back(dtype, tmp_path):
-    shapes = [(0,), (3, 0), (2, 3), ()]
-    random = np.random.default_rng(0)
-    if dtype == "string":
-        text = objects([b"", b"a\0b", b"x" * 22, b"x" * 23, "é".encode(), bytes(100_000)])
-        arrays = [text[:0], text[:0].reshape(3, 0), text.reshape(2, 3), text[1:2].reshape(())]
-    else:
-        arrays = [(1e3 * random.standard_normal(shape)).astype(dtype) for shape in shapes]
-    save(tmp_path, lambda x: {"same": x, "twice": tf.stack([x, x])},
-         tf.TensorSpec(None, dtype, name="x"))  # fmt: skip
-    requests = {(str(n), "serving_default"): {"x": array} for n, array in enumerate(arrays)}
-    answers = run_in_child(tmp_path, requests)
-    for key, arrays in requests.items():
-        for name, expected in (("same", arrays["x"]), ("twice", np.stack([arrays["x"]] * 2))):
-            received = answers[key][name]
-            assert (received.dtype, received.shape) == (expected.dtype, expected.shape)
-            np.testing.assert_array_equal(received, expected)
