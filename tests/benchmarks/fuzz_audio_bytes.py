@@ -2,7 +2,7 @@
 
 python tests/benchmarks/fuzz_audio_bytes.py VERSION_FOLDER [--mutations 10000] [--seed 0]
 A failure is named by its number; `--only NUMBER --save FILE` runs that one and keeps the file.
-Exit code 1 if anything failed.
+Exit code 1 if anything failed, 2 if nothing could be run.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def main(argv=None) -> int:
 
     import soundfile
     from audio_mutations import seed_files
+    from c_runtime import CRuntimeError
     from fuzzing import fuzz, mutation
 
     from tfpipeline.data.corpora import demo
@@ -49,7 +50,11 @@ def main(argv=None) -> int:
     def tell(done: int) -> None:
         print(f"\r{done} of {len(numbers)}", end="", file=sys.stderr, flush=True)
 
-    found = fuzz(options.version, seeds, numbers, options.seed, tell)
+    try:
+        found = fuzz(options.version, seeds, numbers, options.seed, tell)
+    except (CRuntimeError, EOFError, ValueError) as error:
+        print(f"{options.version}: cannot be fuzzed: {error}", file=sys.stderr)
+        return 2
     print(file=sys.stderr)
     for status, count in found.statuses.most_common():
         print(f"{count:7d}  {status}")
