@@ -26,6 +26,9 @@ SOURCE_RATES = (
 )  # fmt: skip
 MIN_SECONDS = 0.05
 SILENCE_DBFS = -80.0
+# Integers of 32 bits that nobody scaled reach it. No recording is louder: such samples are bytes
+# that were no floats, and from 1e18 on their power is infinite in float32.
+LOUDEST = 2.0**31
 
 
 def decode(path: tf.Tensor) -> tf.Tensor:
@@ -107,7 +110,8 @@ def check_waveform(waveform: np.ndarray, path: str | Path) -> None:
     """Refuses a waveform in which there is nothing to judge.
 
     Raises:
-        ValueError: it is shorter than `MIN_SECONDS`, holds NaN or infinity, or is silent.
+        ValueError: it is shorter than `MIN_SECONDS`, holds NaN, infinity or a sample beyond
+            `LOUDEST`, or is silent.
     """
     if len(waveform) < MIN_SECONDS * SAMPLE_RATE:
         raise ValueError(
@@ -117,6 +121,11 @@ def check_waveform(waveform: np.ndarray, path: str | Path) -> None:
     if not np.isfinite(waveform).all():
         raise ValueError(f"{path}: holds NaN or infinite samples. Write the file again.")
     peak = float(np.abs(waveform).max())
+    if peak > LOUDEST:
+        raise ValueError(
+            f"{path}: samples must lie in [-1, 1]. Received: one of ±{peak:.3g}, which no "
+            "recording holds. Is the file damaged?"
+        )
     if peak < 10 ** (SILENCE_DBFS / 20):
         raise ValueError(
             f"{path}: silent. Received: a peak of {20 * np.log10(max(peak, 1e-10)):.0f} dBFS, "

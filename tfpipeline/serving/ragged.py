@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfpipeline.data.audio import MIN_SECONDS, SAMPLE_RATE, SILENCE_DBFS
+from tfpipeline.data.audio import LOUDEST, MIN_SECONDS, SAMPLE_RATE, SILENCE_DBFS
 from tfpipeline.data.windows import window_count
 from tfpipeline.serving.status import CLIPPED, NOT_AUDIO, OK, SCORED, SILENT, TOO_SHORT
 
@@ -72,7 +72,7 @@ def judge_sound(clips: Clips) -> Clips:
         heard = tf.where(clipped, CLIPPED, OK)
         for holds, code in (
             (tf.reduce_max(size) < 10 ** (SILENCE_DBFS / 20), SILENT),
-            (~tf.reduce_all(tf.math.is_finite(size)), NOT_AUDIO),
+            (~tf.reduce_all(size <= LOUDEST), NOT_AUDIO),  # nor is NaN at most anything
             (tf.cast(length, tf.float32) < MIN_SECONDS * SAMPLE_RATE, TOO_SHORT),
             (status != OK, status),
         ):
