@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 
 from tfpipeline.config import config_to_dict
-from tfpipeline.data.audio import MIN_SECONDS, SAMPLE_RATE, SILENCE_DBFS, SOURCE_RATES
+from tfpipeline.data.audio import LOUDEST, MIN_SECONDS, SAMPLE_RATE, SILENCE_DBFS, SOURCE_RATES
 from tfpipeline.data.clips import LABELS
 from tfpipeline.files.strict import checked
 from tfpipeline.serving.ragged import CLIPPED_SHARE, FULL_SCALE
@@ -97,6 +97,7 @@ def build_contract(run: Run, window: int) -> dict:
             "longest_wav_seconds": LONGEST_SECONDS,
             "shortest_seconds": MIN_SECONDS,
             "silent_below_dbfs": SILENCE_DBFS,
+            "loudest_sample": LOUDEST,
             "clipped": {"at": FULL_SCALE, "share_of_samples": CLIPPED_SHARE},
         },
         "signatures": SIGNATURES,

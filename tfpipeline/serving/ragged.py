@@ -21,7 +21,7 @@ class Clips(NamedTuple):
 
     Attributes:
         samples: float32 (total,).
-        starts: int32 (batch,), where each clip begins in it.
+        starts: int64 (batch,), where each clip begins in it.
         lengths: int32 (batch,), samples of each.
         status: int32 (batch,), codes of `tfpipeline.serving.status`.
     """
@@ -58,7 +58,16 @@ def clips_of_rows(waveform: tf.Tensor, lengths: tf.Tensor) -> Clips:
     batch, samples = tf.unstack(tf.shape(waveform))
     status = tf.where((lengths < 0) | (lengths > samples), NOT_AUDIO, OK)
     lengths = tf.where(status == OK, lengths, 0)
-    return Clips(tf.reshape(waveform, [-1]), tf.range(batch) * samples, lengths, status)
+    return Clips(tf.reshape(waveform, [-1]), row_starts(tf.fill([batch], samples)), lengths, status)
+
+
+def row_starts(sizes: tf.Tensor) -> tf.Tensor:
+    """Where rows of these sizes, int32 (batch,), begin when they lie one behind the other.
+
+    Returns:
+        int64 (batch,): several hours of audio are more than 2^31 samples.
+    """
+    return tf.cumsum(tf.cast(sizes, tf.int64), exclusive=True)
 
 
 def judge_sound(clips: Clips) -> Clips:
@@ -66,6 +75,7 @@ def judge_sound(clips: Clips) -> Clips:
 
     def judge(clip: tuple[tf.Tensor, ...]) -> tf.Tensor:
         start, length, status = clip
+        length = tf.cast(length, tf.int64)
         # The zero keeps the maximum defined where there is no sample.
         size = tf.abs(tf.concat([clips.samples[start : start + length], [0.0]], 0))
         clipped = tf.reduce_mean(tf.cast(size >= FULL_SCALE, tf.float32)) > CLIPPED_SHARE
@@ -121,13 +131,14 @@ def score_windows(clips: Clips, window: int, score: Callable[[tf.Tensor], tf.Ten
     def score_group(group: tuple[tf.Tensor, ...]) -> tf.Tensor:
         base, start, length = (own[:, None] for own in group)
         # A clip shorter than the window is repeated to length.
-        places = base + (start + tf.range(window)[None]) % length  # (size, window)
+        within = (start + tf.range(window)[None]) % length  # (size, window)
+        places = base + tf.cast(within, tf.int64)
         return score(tf.gather(samples, places))
 
     scores = tf.map_fn(
         score_group,
         (
-            in_groups(tf.gather(clips.starts, clip), tf.size(samples) - 1),
+            in_groups(tf.gather(clips.starts, clip), tf.size(samples, tf.int64) - 1),
             in_groups(starts, 0),
             in_groups(length, 1),
         ),

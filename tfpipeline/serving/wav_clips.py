@@ -13,7 +13,7 @@ from tfpipeline.data.wav import (
     read_wav_header,
     read_wav_samples,
 )
-from tfpipeline.serving.ragged import Clips
+from tfpipeline.serving.ragged import Clips, row_starts
 from tfpipeline.serving.status import NOT_AUDIO, OK, TOO_LONG, UNSUPPORTED_FORMAT
 
 LONGEST_SECONDS = 3600
@@ -49,7 +49,7 @@ def decode_wav_clips(audio: tf.Tensor) -> Clips:
         lambda row, *_: row < batch, decode, (0, samples, lengths, statuses)
     )
     lengths = lengths.stack()  # (batch,)
-    return Clips(samples.concat(), tf.cumsum(lengths, exclusive=True), lengths, statuses.stack())
+    return Clips(samples.concat(), row_starts(lengths), lengths, statuses.stack())
 
 
 def _decode_one(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
