@@ -1,4 +1,4 @@
-"""Every kind of graph that is exported, in the runtime of a stock server: no Python, no XLA."""
+"""Every kind of graph that is exported, in a stock server's runtime and behind its protocols."""
 
 import io
 import json
@@ -21,9 +21,12 @@ from tfpipeline.models.classifiers.detector import build_feature_detector
 from tfpipeline.models.classifiers.oblivious import oblivious_trees
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer
-from tfpipeline.serving.contract import EXTRA
+from tfpipeline.serving.client import open_client
+from tfpipeline.serving.contract import EXTRA, read_contract
 from tfpipeline.serving.exporting import export_version
 from tfpipeline.serving.run import Run
+from tfpipeline.serving.stand_in.models import load_models
+from tfpipeline.serving.stand_in.server import open_stand_in
 from tfpipeline.serving.status import NOT_AUDIO, OK, SILENT, UNSUPPORTED_FORMAT
 from tfpipeline.serving.warmup import WARMUP
 from tfpipeline.training.classifiers import CLASSIFIERS, fit_classifier
@@ -67,7 +70,14 @@ def calm(built, speech):
     kernel.assign(kernel * 5 / np.abs(built.model(windows, training=False)).max())
 
 
-@pytest.fixture(scope="module", params=[*NETWORKS, *FITTED])
+# The slowest; ResNet-18 is of its kind.
+PARAMS = [
+    pytest.param(name, marks=pytest.mark.slow if name == "efficientnet_lite0" else ())
+    for name in (*NETWORKS, *FITTED)
+]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def detector(request, features, speech):
     name = request.param
     keras.utils.set_random_seed(1)
@@ -192,3 +202,40 @@ def test_every_signature_equals_the_model_in_memory(detector, version, clips):
         else:
             assert np.isfinite(answer["score"]).all()
             assert len(answer["score"]) == len(next(iter(arrays.values())))
+
+
+@pytest.fixture(scope="module")
+def served(version):
+    """Addresses of the export behind the protocol stand-in."""
+    models = load_models(version.parent)
+    running = open_stand_in(models, grpc_port=0, rest_port=0)
+    name = read_contract(version)["name"]
+    yield [
+        f"grpc://127.0.0.1:{running.grpc_port}/{name}",
+        f"http://127.0.0.1:{running.rest_port}/{name}",
+    ]
+    running.close()
+    models.close()
+
+
+def test_both_protocols_equal_the_model_in_memory(detector, version, clips, served):
+    scorer = ClipScorer(detector[1].model, detector[1].window)
+    expected = [scorer.score_waveform(clip) for clip in clips]
+    expected[2] = np.nan
+    windows = np.stack([np.resize(clip, detector[1].window) for clip in clips])
+    alone = [scorer.score_waveform(row) for row in windows]
+    alone[2] = np.nan
+    for address in served:
+        with open_client(address) as client:
+            assert client.contract() == read_contract(version)
+            answers = client.score_audio([*map(wav, clips), b"text"])
+            scores, status = client.score_windows(windows)
+            segments = client.segment_audio([wav(clips[-1]), b""])
+        np.testing.assert_allclose(
+            [answer["score"] for answer in answers], [*expected, np.nan], **CLOSE
+        )
+        assert [answer["status"] for answer in answers] == [OK, OK, SILENT, OK, OK, OK, NOT_AUDIO]
+        np.testing.assert_allclose(scores, alone, **CLOSE)
+        assert list(status) == [OK, OK, SILENT, OK, OK, OK]
+        np.testing.assert_allclose(np.mean(segments[0]["window_score"]), expected[-1], **CLOSE)
+        assert segments[1]["status"] == NOT_AUDIO
