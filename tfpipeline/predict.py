@@ -8,6 +8,7 @@ there is no verdict. Recordings may be of any length up to four hours.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -240,4 +241,8 @@ def _print_explanation(row: dict) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is written and closed; to take TensorFlow down in order takes Python more than a second.
+    os._exit(code)

@@ -269,7 +269,8 @@ def _resampled(
         frames += len(block)
         if frames > MAX_SECONDS * rate:
             raise TooLongError(f"it is longer than {MAX_SECONDS:g} s. Cut it up")
-        mono = block.mean(axis=1)
+        # The mean of one channel would be itself, slowly.
+        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
         yield mono if stream is None else stream.add(mono)
     if stream is not None and frames:
         yield stream.end()

@@ -27,7 +27,7 @@ from tfpipeline.data.audio import (
 from tfpipeline.data.block_resampling import GraphBlocks, SoxrBlocks
 from tfpipeline.data.foreign import MAX_FILE_BYTES, MAX_SECONDS, TooLongError, waveform_blocks
 
-WHOLE_SECONDS = 600
+WHOLE_SECONDS = 180
 # What the graph decodes, as libsndfile names it.
 GRAPH_SUBTYPES = {
     "WAV": ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"),
@@ -53,12 +53,15 @@ class Header:
     lossy: bool = False
 
 
-def stream_clip(path: str | Path, name: str | None = None) -> Iterator[np.ndarray]:
+def stream_clip(
+    path: str | Path, name: str | None = None, header: Header | None = None
+) -> Iterator[np.ndarray]:
     """Decodes one file a block at a time, and checks that it can be judged, as `read_clip` does.
 
     Args:
         path: of the file.
         name: for messages; default: the path.
+        header: of the file, if it was read already.
     Yields:
         float32 (samples,) at `SAMPLE_RATE`, of any length.
     Raises:
@@ -74,7 +77,7 @@ def stream_clip(path: str | Path, name: str | None = None) -> Iterator[np.ndarra
             f"{name}: at most {MAX_FILE_BYTES / 1e6:.0f} MB can be judged. "
             f"Received: {size / 1e6:.0f} MB. Cut it up.", "too long",
         )  # fmt: skip
-    header = read_header(path)
+    header = header or read_header(path)
     if header.seconds and header.seconds > MAX_SECONDS:
         raise UnusableError(
             f"{name}: at most {MAX_SECONDS / 3600:g} hours can be judged. "
@@ -90,7 +93,8 @@ def stream_clip(path: str | Path, name: str | None = None) -> Iterator[np.ndarra
             if not len(block):
                 continue
             samples += len(block)
-            peak = float(np.maximum(peak, np.abs(block).max()))  # NaN stays NaN
+            # NaN stays NaN; and no array of absolute values is made.
+            peak = float(np.maximum(peak, np.maximum(block.max(), -block.min())))
             if not np.isfinite(peak):
                 break
             yield block
@@ -136,7 +140,7 @@ def stream_windows(blocks: Iterable[np.ndarray], window: int) -> Iterator[np.nda
     """
     held, last = np.zeros(0, np.float32), None
     for block in blocks:
-        held = np.concatenate([held, block])
+        held = np.concatenate([held, block]) if len(held) else block
         whole = len(held) // window
         if whole:
             windows = held[: whole * window].reshape(whole, window)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.data.foreign import MAX_SECONDS
 
 MIN_CLIP_SECONDS = 0.5  # a syllable or two; below, there is nothing that a window could repeat
 QUIET_DBFS = -60.0  # of the loudest frame: some 35 dB above the steps of 16 bits
@@ -25,44 +26,53 @@ MIN_SPEECH_SECONDS, SHORT_SHARE, LONG_SHARE = 0.5, 0.25, 0.01
 # Windows disagree where a quarter of them or more say each of the two with this probability.
 CONFIDENT, DISAGREEING_SHARE = 0.9, 0.25
 
-PIECE = 4 * SAMPLE_RATE  # looked at at once; loudness is relative to the loudest frame in it
+PIECE = 2 * SAMPLE_RATE  # looked at at once; loudness is relative to the loudest frame in it
 DECIMATION = 4  # voicing is looked for below 2 kHz
 RATE = SAMPLE_RATE // DECIMATION
-FRAME, HOP, N_FFT = 256, 80, 512  # 64 ms, 20 ms
+FRAME, HOP, N_FFT = 256, 80, 320  # 64 ms, 20 ms; a frame and its longest period fit in
+LOWEST_BIN = 3  # 37 Hz: what is below is rumble
 SHORTEST, LONGEST = RATE // 400, RATE // 70  # periods
 PERIODIC = 0.6  # share of the power that repeats after a period
 LOUD_DB, LOUD_DBFS = -40.0, -70.0  # below the loudest frame, and below full scale
 BEFORE = 5  # frames: 0.1 s
 MOVING_DB = 3.0  # mean change over bands; speech has 7, steady sounds below 1
-BAND_EDGES = np.unique(np.geomspace(3, N_FFT // 2 + 1, 17).astype(int))
+BAND_EDGES = np.unique(np.geomspace(LOWEST_BIN, N_FFT // 2 + 1, 17).astype(int))
 NEAR, ENOUGH = 9, 5  # of so many frames around one, so many must count
 AROUND = 15  # frames: 0.14 s to either side
 QUIETEST = 1e-20
+WINDOW = np.hanning(FRAME).astype(np.float32)
 
 
 class Activity:
-    """How much speech there is in a waveform that comes in blocks.
+    """Whether there is enough speech in a waveform that comes in blocks.
+
+    Once there is as much as is needed, no more is looked for.
 
     Attributes:
         seconds: heard so far.
-        speech_seconds: of them.
-        loudest_dbfs: level of the loudest frame of 64 ms.
+        speech_seconds: of them; no less, and no more unless there is too little.
+        loudest_dbfs: level of the loudest frame of 64 ms that was looked at.
+
+    Args:
+        expected_seconds: of the whole waveform; None where that is not known.
     """
 
-    def __init__(self):
+    def __init__(self, expected_seconds: float | None = None):
         self._held: list[np.ndarray] = []
         self._waiting = 0
+        # The speech that is enough of a recording of whatever length is that of the longest.
+        self._enough = needed_speech(expected_seconds or MAX_SECONDS)
         self.seconds = 0.0
         self.speech_seconds = 0.0
         self.loudest_dbfs = -np.inf
 
     def add(self, block: np.ndarray) -> None:
         """Takes the next samples, float32 (samples,)."""
+        self.seconds += len(block) / SAMPLE_RATE
         self._held.append(block)
         self._waiting += len(block)
-        self.seconds += len(block) / SAMPLE_RATE
         if self._waiting >= PIECE:
-            samples = np.concatenate(self._held)
+            samples = np.concatenate(self._held) if len(self._held) > 1 else block
             whole = len(samples) // PIECE * PIECE
             for begin in range(0, whole, PIECE):
                 self._look(samples[begin : begin + PIECE])
@@ -75,6 +85,8 @@ class Activity:
         self._held, self._waiting = [], 0
 
     def _look(self, piece: np.ndarray) -> None:
+        if self.speech_seconds >= self._enough and self.loudest_dbfs >= QUIET_DBFS:
+            return
         speech, loudest = speech_frames(piece)
         self.speech_seconds += min(speech.sum() * HOP / RATE, len(piece) / SAMPLE_RATE)
         self.loudest_dbfs = max(self.loudest_dbfs, loudest)
@@ -91,28 +103,35 @@ def speech_frames(waveform: np.ndarray) -> tuple[np.ndarray, float]:
     import scipy.fft
 
     samples = len(waveform) // DECIMATION
-    low = waveform[: samples * DECIMATION].reshape(samples, DECIMATION).mean(axis=1)
+    parts = waveform[: samples * DECIMATION].reshape(samples, DECIMATION)
+    low = sum(parts[:, place] for place in range(DECIMATION)) / DECIMATION  # mean(axis=1) is slow
     low = np.pad(low, (0, max(0, FRAME - samples)))
     frames = np.lib.stride_tricks.sliding_window_view(low, FRAME)[::HOP]  # (frames, FRAME)
-    frames = frames - frames.mean(axis=1, keepdims=True)
-    level = 10 * np.log10(np.mean(frames**2, axis=1) + QUIETEST)
-    window = np.hanning(FRAME).astype(np.float32)
-    spectrum = scipy.fft.rfft(frames * window, N_FFT, axis=1)
+    spectrum = scipy.fft.rfft(frames * WINDOW, N_FFT, axis=1)
     power = spectrum.real**2 + spectrum.imag**2  # (frames, bins)
+    power[:, :LOWEST_BIN] = 0
+    # By Parseval's theorem the mean square of a frame, as if it had no window.
+    mean_square = power.sum(axis=1) * (2 / N_FFT / np.sum(WINDOW**2))
+    level = 10 * np.log10(mean_square + QUIETEST)
 
     loudest = float(level.max())
     loud = (level > loudest + LOUD_DB) & (level > LOUD_DBFS)
-    counted = loud & (_periodicity(power, window) > PERIODIC) & (_change(power) > MOVING_DB)
-    counted &= np.convolve(counted, np.ones(NEAR), "same")[: len(level)] >= ENOUGH
-    # `same` gives the longer of its two inputs' lengths.
-    return np.convolve(counted, np.ones(AROUND), "same")[: len(level)] > 0, loudest
+    counted = loud & (_periodicity(power) > PERIODIC) & (_change(power) > MOVING_DB)
+    counted = (_around(counted, NEAR) >= ENOUGH) & counted
+    return _around(counted, AROUND) > 0, loudest
 
 
-def _periodicity(power: np.ndarray, window: np.ndarray) -> np.ndarray:
+def _around(marks: np.ndarray, frames: int) -> np.ndarray:
+    """How many of so many frames around each are marked, an odd number of them."""
+    total = np.cumsum(np.pad(marks, (frames // 2 + 1, frames // 2)))
+    return total[frames:] - total[:-frames]
+
+
+def _periodicity(power: np.ndarray) -> np.ndarray:
     """The highest peak of each frame's normalised autocorrelation, (frames,); -1 without one."""
     import scipy.fft
 
-    own = np.fft.irfft(np.abs(np.fft.rfft(window, N_FFT)) ** 2)[: LONGEST + 2]
+    own = np.fft.irfft(np.abs(np.fft.rfft(WINDOW, N_FFT)) ** 2)[: LONGEST + 2]
     correlation = scipy.fft.irfft(power, N_FFT, axis=1)[:, : LONGEST + 2]
     # Divided by the window's own, so that a long period is worth as much as a short one.
     correlation = correlation / (correlation[:, :1] + QUIETEST) / (own / own[0]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a user names to be judged becomes a list of files: files, folders, patterns, lists, stdin."""
+"""What a user names to be judged becomes a list of files: folders, patterns, lists, stdin."""
 
 from __future__ import annotations
 
@@ -46,8 +46,10 @@ def list_inputs(named: Sequence[str], files_from: str | None = None) -> list[str
             "there is nothing to judge. Name files, folders, patterns in quotes, - for audio on "
             "standard input, or a list with --files-from."
         )
-    by_place = {file if file == STDIN else os.path.abspath(file): file for file in reversed(found)}
-    return list(reversed(by_place.values()))
+    once: dict[str, str] = {}
+    for file in found:
+        once.setdefault(file if file == STDIN else os.path.abspath(file), file)
+    return list(once.values())
 
 
 def _expand(name: str, patterns: bool) -> Iterable[str]:

@@ -15,7 +15,7 @@ from tfpipeline.serving.judges import Judge
 from tfpipeline.serving.reading import Reading
 
 # Threads that decode, and files that are read or being read ahead of the one that is scored.
-WORKERS, AHEAD_FILES = 2, 16
+WORKERS, AHEAD_FILES = 2, 40
 EVIDENCE_WINDOWS = 3
 
 FIELDS = (
@@ -44,17 +44,18 @@ def score_files(
     held: deque[tuple[Reading, np.ndarray]] = deque()
 
     def score_batch() -> None:
-        rows, owners = [], []
-        while held and len(rows) < judge.batch_size:
+        parts, owners = [], []
+        while held and len(owners) < judge.batch_size:
             own, windows = held.popleft()
-            taken = windows[: judge.batch_size - len(rows)]
+            taken = windows[: judge.batch_size - len(owners)]
             if len(taken) < len(windows):
                 held.appendleft((own, windows[len(taken) :]))
-            rows.extend(taken)
+            parts.append(taken)
             owners.extend([own] * len(taken))
-        for own, score in zip(owners, judge.score_windows(np.stack(rows)), strict=True):
-            own.scores.append(float(score))
-        progress(len(rows) * judge.window / SAMPLE_RATE)
+        scores = judge.score_windows(np.concatenate(parts)).tolist()
+        for own, score in zip(owners, scores, strict=True):
+            own.scores.append(score)
+        progress(len(owners) * judge.window / SAMPLE_RATE)
 
     def complete() -> Iterator[Reading]:
         while owed and owed[0].finished and (

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfpipeline.data.audio import SAMPLE_RATE, check_file
-from tfpipeline.data.streaming import stream_clip, stream_windows
+from tfpipeline.data.streaming import read_header, stream_clip, stream_windows
 from tfpipeline.serving.abstention import Activity
 from tfpipeline.serving.spectrogram import LongSpectrogram
 
@@ -40,7 +40,7 @@ class Reading:
     ):  # fmt: skip
         self.path, self.name, self.window = path, name, window
         self.samples = self.read_windows = 0
-        self.activity = Activity()
+        self.activity = Activity()  # another once the file is open
         self.spectrogram = LongSpectrogram() if spectrogram else None
         self.contents: bytes | None = None
         self.scores: list[float] = []
@@ -59,7 +59,7 @@ class Reading:
 
         An error is kept, not raised, and ends the reading.
         """
-        gathered, last = [np.zeros((0, self.window), np.float32)], False
+        gathered, last = [], False
         try:
             if self._pass_bytes and not self.samples:
                 self.contents = _wav_contents(self.path, self.name)
@@ -72,7 +72,9 @@ class Reading:
                     gathered.append(windows if self.contents is None else windows[:0])
         except (OSError, ValueError) as error:
             self.error, last = error, True
-        return np.concatenate(gathered), last
+        if len(gathered) == 1:
+            return gathered[0], last
+        return np.concatenate([np.zeros((0, self.window), np.float32), *gathered]), last
 
     def places(self) -> np.ndarray:
         """Start and end of each window in seconds, float64 (windows, 2); of a finished file."""
@@ -82,7 +84,9 @@ class Reading:
         return np.stack([starts, ends], axis=1) / SAMPLE_RATE
 
     def _blocks(self) -> Iterator[np.ndarray]:
-        for block in stream_clip(self.path, self.name):
+        header = read_header(self.path)
+        self.activity = Activity(header.seconds)
+        for block in stream_clip(self.path, self.name, header):
             self.samples += len(block)
             self.activity.add(block)
             if self.spectrogram:

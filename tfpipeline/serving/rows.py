@@ -73,7 +73,9 @@ class TableLines:
     def _line(self, path: str, *cells: str) -> str:
         # A path that is too wide goes on a line of its own: cut, it would be another path.
         path = printable(path)
-        start = f"{path}\n {'':{self._width}}" if len(path) > self._width else f"{path:{self._width}}"
+        start = f"{path:{self._width}}"
+        if len(path) > self._width:
+            start = f"{path}\n {'':{self._width}}"
         seconds, score, probability, verdict, remark = cells
         return (
             f" {start}  {seconds:>8}  {score:>8}  {probability:>6}  {verdict:>9}  {remark}"
@@ -82,9 +84,7 @@ class TableLines:
 
 def printable(path: str) -> str:
     """A path for a terminal: what cannot be printed, and line ends, are escaped."""
-    return "".join(
-        c if c.isprintable() else ascii(c)[1:-1] for c in path
-    )  # fmt: skip
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
 
 
 class RowFile:

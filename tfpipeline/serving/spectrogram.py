@@ -29,9 +29,11 @@ class LongSpectrogram:
             self._take_frames()
 
     def picture(self) -> tuple[np.ndarray, float]:
-        """float32 (columns, n_mels) in dB, at most `MOST_COLUMNS`, and seconds from one to the next.
+        """The spectrogram; nothing may be added behind it.
 
-        Nothing may be added behind it.
+        Returns:
+            float32 (columns, n_mels) in dB, at most `MOST_COLUMNS` columns, and the seconds from
+            one to the next.
         """
         missing = max(N_FFT - len(self._samples), 0) + N_FFT // 2
         self._samples = np.concatenate([self._samples, np.zeros(missing, np.float32)])
