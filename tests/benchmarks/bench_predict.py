@@ -125,7 +125,9 @@ def _cold(run: str, paths: list[str]) -> None:
             process.stdout.readline()
             first = time.perf_counter() - began
             process.wait()
-        print(f"cold {number + 1}: row after {first:.2f} s, end {time.perf_counter() - began:.2f} s")
+        print(
+            f"cold {number + 1}: row after {first:.2f} s, end {time.perf_counter() - began:.2f} s"
+        )
 
 
 if __name__ == "__main__":

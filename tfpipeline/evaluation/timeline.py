@@ -10,9 +10,9 @@ import numpy as np
 from tfpipeline.evaluation.charts import BONAFIDE, SPOOF
 from tfpipeline.files.atomic import atomic_file
 
-BANDS_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
+BANDS_HZ = (250, 500, 1000, 2000, 4000)
 RANGE_DB = 70
-MOST_EDGES = 400  # beyond, windows are lines too fine to be seen apart
+MOST_EDGES, MEANS = 400, 100  # beyond so many windows, a line of so many means is drawn
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def draw_timeline(timeline: Timeline, path: Path) -> None:
     figure = Figure(figsize=(11, 5.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.15))
     _draw_scores(upper, timeline)
-    _draw_spectrogram(figure, lower, timeline)
+    _draw_spectrogram(lower, timeline)
     lower.set_xlim(0, timeline.seconds)
     _label_time(lower, timeline.seconds)
     colour = {"spoof": SPOOF, "bonafide": BONAFIDE}.get(timeline.verdict, "0.35")
@@ -78,28 +78,35 @@ def _draw_scores(axes, timeline: Timeline) -> None:
     # The last window begins before the one before it ends; its step begins there.
     starts = np.maximum(timeline.places[:, 0], np.append(0, timeline.places[:-1, 1]))
     edges = np.append(starts, timeline.places[-1, 1])
+    fine = len(scores) > MOST_EDGES
     for side, colour in ((scores >= threshold, SPOOF), (scores < threshold, BONAFIDE)):
         shown = np.where(side, scores, threshold)
-        axes.stairs(shown, edges, baseline=threshold, fill=True, color=colour, alpha=0.3, lw=0)
-    colours = np.where(scores >= threshold, SPOOF, BONAFIDE)
-    axes.hlines(scores, edges[:-1], edges[1:], colors=colours, lw=2 if len(scores) < 100 else 1)
-    if len(scores) < MOST_EDGES:
+        axes.stairs(
+            shown, edges, baseline=threshold, fill=True, color=colour, alpha=0.6 if fine else 0.3,
+            lw=0,
+        )  # fmt: skip
+    if fine:
+        _draw_mean(axes, edges, scores)
+    else:
+        colours = np.where(scores >= threshold, SPOOF, BONAFIDE)
         axes.stairs(scores, edges, baseline=None, color="0.4", lw=0.6, alpha=0.6)
+        axes.hlines(scores, edges[:-1], edges[1:], colors=colours, lw=2.2)
     axes.axhline(threshold, color="0.25", linestyle="--", linewidth=1)
+    # Room on both sides of the threshold, so that the words beside it stand apart.
     low, high = min(scores.min(), threshold), max(scores.max(), threshold)
-    room = 0.12 * max(high - low, 2)
-    axes.set_ylim(low - room, high + room)
+    span = max(high - low, 2)
+    low, high = min(low - 0.1 * span, threshold - 0.35 * span), max(
+        high + 0.1 * span, threshold + 0.35 * span
+    )  # fmt: skip
+    axes.set_ylim(low, high)
     for place, word, colour, side in (
-        (high + room, "spoof ↑", SPOOF, "top"), (low - room, "bonafide ↓", BONAFIDE, "bottom"),
+        (high, "spoof ↑", SPOOF, "top"), (low, "bonafide ↓", BONAFIDE, "bottom"),
+        (threshold, f"threshold\n{threshold:+.2f}", "0.25", "center"),
     ):  # fmt: skip
         axes.annotate(
             word, (1, place), (6, 0), ("axes fraction", "data"), textcoords="offset points",
             color=colour, fontsize=8, va=side,
         )  # fmt: skip
-    axes.annotate(
-        f"threshold\n{threshold:+.2f}", (1, threshold), (6, 0), ("axes fraction", "data"),
-        textcoords="offset points", fontsize=8, color="0.25", va="center",
-    )  # fmt: skip
     axes.set_ylabel("score (log-odds)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.92", linewidth=0.8)
@@ -107,20 +114,30 @@ def _draw_scores(axes, timeline: Timeline) -> None:
     axes.tick_params(labelsize=8)
 
 
-def _draw_spectrogram(figure, axes, timeline: Timeline) -> None:
+def _draw_mean(axes, edges: np.ndarray, scores: np.ndarray) -> None:
+    """The mean over a hundredth of the windows at a time, where single ones are too many to see."""
+    groups = np.array_split(np.arange(len(scores)), MEANS)
+    means = [scores[group].mean() for group in groups]
+    bounds = edges[[group[0] for group in groups] + [len(scores)]]
+    axes.stairs(means, bounds, baseline=None, color="0.1", lw=1.3, label="mean over 1 %")
+    axes.legend(loc="upper left", fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")
+
+
+def _draw_spectrogram(axes, timeline: Timeline) -> None:
     columns, bands = timeline.spectrogram.shape
-    loudest = float(np.quantile(timeline.spectrogram, 0.999))
+    loudest, quietest = np.quantile(timeline.spectrogram, (0.999, 0.02))
     image = axes.imshow(
         timeline.spectrogram.T - loudest, origin="lower", aspect="auto", cmap="magma",
-        vmin=-RANGE_DB, vmax=0, extent=(0, columns * timeline.column_seconds, 0, bands),
-        interpolation="nearest" if columns < 500 else "antialiased",
+        vmin=max(-RANGE_DB, quietest - loudest - 3), vmax=0,
+        extent=(0, columns * timeline.column_seconds, 0, bands),
+        interpolation="bilinear" if columns < 500 else "antialiased",
     )  # fmt: skip
     axes.set_yticks(timeline.band_places, [_frequency(hz) for hz in BANDS_HZ])
     axes.set_ylim(0, bands)
     axes.set_ylabel("frequency, Hz (mel)")
     axes.tick_params(labelsize=8)
-    bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=18)
-    bar.set_label("dB", fontsize=8)
+    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.008, 0, 0.012, 1)))
+    bar.set_label("dB below the loudest", fontsize=8)
     bar.ax.tick_params(labelsize=8)
 
 
