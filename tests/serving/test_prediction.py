@@ -82,8 +82,8 @@ def test_a_long_file_is_read_in_parts(tmp_path, speech, monkeypatch):
     (reading,) = judged([path], judge)
     assert len(judge.batches) > 1
     np.testing.assert_allclose(reading.scores, expected_scores(path, judge))
-    assert reading.places()[-1] == pytest.approx([(len(speech) * 64_000 + 777) / 16_000 - 1,
-                                                  (len(speech) * 64_000 + 777) / 16_000])  # fmt: skip
+    end = (len(speech) * 64_000 + 777) / 16_000
+    assert reading.places()[-1] == pytest.approx([end - 1, end])
 
 
 def test_what_fails_late_leaves_the_others_alone(tmp_path, speech, monkeypatch):
