@@ -157,3 +157,8 @@ def test_what_cannot_be_judged(speech):
     broken[5] = np.nan
     with pytest.raises(ValueError, match="holds NaN"):
         check_waveform(broken, "x")
+    broken[5], broken[800] = 0.0, 2.0**31
+    check_waveform(broken, "x")
+    broken[800] = -1e10
+    with pytest.raises(ValueError, match=r"Received: one of ±1e\+10, which no recording holds"):
+        check_waveform(broken, "x")

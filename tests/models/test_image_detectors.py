@@ -14,7 +14,8 @@ from tfpipeline.models.applications import _without_grouped_convolutions
 from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.image_network import image_network
-from tfpipeline.serving.signatures import export_saved_model
+from tfpipeline.serving.core_ops import check_core_ops
+from tfpipeline.serving.signatures import ServedDetector
 
 
 def detector_of(name, **options):
@@ -34,10 +35,11 @@ def detector_of(name, **options):
 )
 def test_what_is_exported_equals_the_model(name, options, speech, tmp_path):
     detector = detector_of(name, **options)
-    version = export_saved_model(
-        detector.model, detector.window, Calibration(1.0, 0.0, 0.5), tmp_path
-    )
-    served = tf.saved_model.load(str(version)).signatures["serving_default"]
+    served = ServedDetector(detector.model, detector.window, Calibration(1.0, 0.0, 0.5), "{}")
+    tf.saved_model.save(served, str(tmp_path), served.signatures())
+    check_core_ops(tmp_path)
+    loaded = tf.saved_model.load(str(tmp_path))
+    served = loaded.signatures["serving_default"]
     for samples in (16_000, 64_000):
         waveform = speech[:2, :samples]
         whole = np.tile(waveform, (1, 64_000 // samples))

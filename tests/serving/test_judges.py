@@ -40,11 +40,10 @@ class FakeClient:
         sound, rate = soundfile.read(io.BytesIO(own), dtype="float32")
         assert rate == 16_000
         if len(sound) < 800:
-            none = np.full((1, 1), np.nan)
-            return {"status": [status.TOO_SHORT], "windows": [1], "window_score": none}
+            return [{"status": status.TOO_SHORT, "windows": 0, "window_score": []}]
         windows = sound[: len(sound) // WINDOW * WINDOW].reshape(-1, WINDOW)
-        padded = np.append(score(windows), [np.nan] * 2)
-        return {"status": [status.OK], "windows": [len(windows)], "window_score": padded[None]}
+        own = score(windows).tolist()
+        return [{"status": status.OK, "windows": len(own), "window_score": own}]
 
 
 def test_the_contract_takes_the_place_of_the_run():

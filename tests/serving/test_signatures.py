@@ -1,93 +1,246 @@
+"""The served graph against the model in memory, and each clip against its batch-mates."""
+
+import io
+
 import keras
 import numpy as np
 import pytest
+import soundfile
+import soxr
 import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.data.audio import SOURCE_RATES, read_clip
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer
-from tfpipeline.serving.contract import check_core_ops
-from tfpipeline.serving.signatures import export_saved_model
+from tfpipeline.serving import ragged
+from tfpipeline.serving.signatures import ServedDetector
+from tfpipeline.serving.status import (
+    CLIPPED,
+    NOT_AUDIO,
+    OK,
+    SILENT,
+    STATUSES,
+    TOO_LONG,
+    TOO_SHORT,
+    UNSUPPORTED_FORMAT,
+)
 
 CALIBRATION = Calibration(a=0.7, b=-0.2, prior=0.3)
+WINDOW = 64_000
 
 
 @pytest.fixture(scope="module")
 def detector():
     keras.utils.set_random_seed(1)
-    return build_detector(load_config(CONFIGS / "cnn.yaml"))
+    return build_detector(load_config(CONFIGS / "cnn.yaml", ["model.channels=[4, 8]"]))
 
 
 @pytest.fixture(scope="module")
-def exported(detector, tmp_path_factory):
-    serving = tmp_path_factory.mktemp("serving")
-    return export_saved_model(detector.model, detector.window, CALIBRATION, serving)
+def served(detector):
+    return ServedDetector(detector.model, detector.window, CALIBRATION, '{"schema": 1}')
 
 
 @pytest.fixture(scope="module")
-def serve(exported):
-    loaded = tf.saved_model.load(str(exported))
-    signature = loaded.signatures["serving_default"]
-    return lambda waveform: (
-        {name: value.numpy() for name, value in signature(waveform=tf.constant(waveform)).items()}
-        | {"keep": loaded}
-    )  # a signature does not hold on to its model
+def scorer(detector):
+    return ClipScorer(detector.model, detector.window)
 
 
-def test_names_and_types(serve, speech):
-    answer = serve(speech[:2])
-    assert set(answer) == {"score", "probability", "keep"}
-    assert answer["score"].shape == answer["probability"].shape == (2,)
-    assert answer["score"].dtype == np.float32
+def numpy(answer):
+    return {name: value.numpy() for name, value in answer.items()}
+
+
+def padded_rows(clips, filler=0.0):
+    rows = np.full((len(clips), max(map(len, clips))), filler, np.float32)
+    for row, clip in zip(rows, clips, strict=True):
+        row[: len(clip)] = clip
+    return rows, np.array([len(clip) for clip in clips], np.int32)
+
+
+def wav(waveform, rate=16_000, subtype="FLOAT", form="WAV"):
+    file = io.BytesIO()
+    soundfile.write(file, waveform, rate, subtype=subtype, format=form)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def clips(speech):
+    """Real speech of awkward lengths, with one, two and three windows."""
+    sizes = [800, 801, 63_999, 64_000, 64_001, 128_000, 128_001, 150_000]
+    rows = np.tile(speech, (2, 3))
+    return [rows[i][:size] for i, size in enumerate(sizes)]
 
 
 @pytest.mark.parametrize("samples", [800, 63_999, 64_000, 64_001, 150_000])
-def test_equals_the_model_in_memory(serve, detector, speech, samples):
+def test_default_equals_the_model_in_memory(served, scorer, speech, samples):
     waveform = np.tile(speech[:3], (1, 3))[:, :samples]
-    answer = serve(waveform)
-    scorer = ClipScorer(detector.model, detector.window)
+    answer = numpy(served.score_waveform(waveform))
+    assert set(answer) == {"score", "llr", "probability", "status"}
+    assert answer["score"].dtype == np.float32
+    assert answer["status"].dtype == np.int32
     expected = np.array([scorer.score_waveform(row) for row in waveform])
     np.testing.assert_allclose(answer["score"], expected, atol=1e-4)
+    np.testing.assert_allclose(answer["llr"], CALIBRATION.llr(expected), atol=1e-4)
     np.testing.assert_allclose(answer["probability"], CALIBRATION.probability(expected), atol=1e-4)
+    assert (answer["status"] == OK).all()
 
 
-def test_batch_and_batch_mates_change_nothing(serve, speech):
-    together = serve(speech)["score"]
-    alone = np.concatenate([serve(row[None])["score"] for row in speech])
-    np.testing.assert_allclose(together, alone, atol=1e-4)
-    np.testing.assert_allclose(serve(speech[::-1])["score"], together[::-1], atol=1e-4)
+@pytest.mark.parametrize("filler", [0.0, 1.0, np.nan])
+def test_padding_changes_nothing(served, scorer, clips, filler):
+    answer = numpy(served.score_padded(*padded_rows(clips, filler)))
+    expected = [scorer.score_waveform(clip) for clip in clips]
+    np.testing.assert_allclose(answer["score"], expected, atol=1e-4)
+    assert (answer["status"] == OK).all()
 
 
-def test_the_graph_holds_core_operations_alone(exported):
-    used = check_core_ops(exported)
-    assert {"RFFT", "Conv2D", "MatMul"} <= used
+def test_order_and_batch_mates_change_nothing(served, clips):
+    together = numpy(served.score_padded(*padded_rows(clips)))["score"]
+    backwards = numpy(served.score_padded(*padded_rows(clips[::-1])))["score"]
+    np.testing.assert_allclose(backwards[::-1], together, atol=1e-4)
+    for clip, score in zip(clips, together, strict=True):
+        alone = numpy(served.score_waveform(clip[None]))["score"]
+        np.testing.assert_allclose(alone, score, atol=1e-4)
 
 
-def test_versions_are_numbered_onward_and_never_replaced(detector, tmp_path):
-    for expected in ("1", "2"):
-        version = export_saved_model(detector.model, detector.window, CALIBRATION, tmp_path)
-        assert version.name == expected
-    (tmp_path / "7").mkdir()
-    assert export_saved_model(detector.model, detector.window, CALIBRATION, tmp_path).name == "8"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "7", "8"]
+@pytest.mark.parametrize("windows", [31, 32, 33, 65])
+def test_more_windows_than_are_scored_at_once(served, scorer, speech, windows):
+    assert ragged.WINDOWS_AT_ONCE == 32
+    clip = np.tile(speech.reshape(-1), 12)[: windows * WINDOW - 1]
+    answer = numpy(served.score_waveform(clip[None]))
+    np.testing.assert_allclose(answer["score"], scorer.score_waveform(clip), atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (lambda x: tf.numpy_function(np.abs, [x], tf.float32), "Received: PyFunc"),
-        (tf.function(lambda x: 2 * x, jit_compile=True), "must run without XLA"),
-    ],
-)
-def test_foreign_operations_are_refused(function, message, tmp_path):
-    module = tf.Module()
-    module.serve = tf.function(function, input_signature=[tf.TensorSpec([None], tf.float32)])
-    outer = tf.Module()
-    outer.serve = tf.function(
-        lambda x: {"y": module.serve(x)}, input_signature=[tf.TensorSpec([None], tf.float32)]
+def test_segments_are_the_windows(served, scorer, clips):
+    answer = numpy(served.segment_waveform(*padded_rows(clips, filler=1.0)))
+    assert list(answer["windows"]) == [1, 1, 1, 1, 2, 2, 3, 3]
+    assert answer["window_score"].shape == answer["window_start"].shape == (len(clips), 3)
+    for row, clip in enumerate(clips):
+        count = answer["windows"][row]
+        starts = [min(k * WINDOW, max(len(clip) - WINDOW, 0)) for k in range(count)]
+        np.testing.assert_allclose(answer["window_start"][row, :count], np.array(starts) / 16_000)
+        repeated = np.tile(clip, -(-WINDOW // len(clip)))
+        long = repeated[:WINDOW] if len(clip) < WINDOW else clip
+        expected = [scorer.score_waveform(long[s : s + WINDOW]) for s in starts]
+        np.testing.assert_allclose(answer["window_score"][row, :count], expected, atol=1e-4)
+        assert np.isnan(answer["window_score"][row, count:]).all()
+        assert np.isnan(answer["window_start"][row, count:]).all()
+    np.testing.assert_allclose(
+        answer["score"], np.nanmean(answer["window_score"], axis=1), atol=1e-4
     )
-    outer.module = module
-    tf.saved_model.save(outer, str(tmp_path), {"serving_default": outer.serve})
-    with pytest.raises(ValueError, match=message):
-        check_core_ops(tmp_path)
+
+
+BAD = {
+    "nothing": (lambda s: s[:0], TOO_SHORT),
+    "799 samples": (lambda s: s[:799], TOO_SHORT),
+    "zeros": (np.zeros_like, SILENT),
+    "-81 dBFS": (lambda s: s / np.abs(s).max() * 10 ** (-81 / 20), SILENT),
+    "one NaN": (lambda s: np.where(np.arange(len(s)) == 777, np.nan, s), NOT_AUDIO),
+    "infinity": (lambda s: np.where(np.arange(len(s)) == 777, np.inf, s), NOT_AUDIO),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_clip_fails_alone(served, scorer, speech, name):
+    spoil, code = BAD[name]
+    clips = [speech[0], spoil(speech[1]).astype(np.float32), speech[2][:50_000]]
+    answer = numpy(served.score_padded(*padded_rows(clips)))
+    assert list(answer["status"]) == [OK, code, OK]
+    for output in ("score", "llr", "probability"):
+        assert list(np.isnan(answer[output])) == [False, True, False]
+    expected = [scorer.score_waveform(clip) for clip in (clips[0], clips[2])]
+    np.testing.assert_allclose(answer["score"][[0, 2]], expected, atol=1e-4)
+
+
+def test_a_batch_of_bad_clips_alone(served):
+    answer = numpy(
+        served.segment_waveform(np.zeros((2, 70_000), np.float32), np.array([70_000, 5]))
+    )
+    assert list(answer["status"]) == [SILENT, TOO_SHORT]
+    assert answer["window_score"].shape == (2, 0)
+    assert not answer["windows"].any()
+    assert np.isnan(answer["score"]).all()
+
+
+@pytest.mark.parametrize("length", [-1, 64_001])
+def test_a_length_that_its_row_does_not_have(served, speech, length):
+    answer = numpy(served.score_padded(speech[:2], np.array([length, 64_000], np.int32)))
+    assert list(answer["status"]) == [NOT_AUDIO, OK]
+
+
+def test_a_clipped_recording_is_told_and_scored(served, scorer, speech):
+    clip = np.clip(speech[0] * 0.9 / np.sort(np.abs(speech[0]))[-200], -1, 1)
+    assert np.mean(np.abs(clip) >= 0.999) > 0.001
+    answer = numpy(served.score_waveform(clip[None]))
+    assert list(answer["status"]) == [CLIPPED]
+    np.testing.assert_allclose(answer["score"], scorer.score_waveform(clip), atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", SOURCE_RATES)
+def test_wav_files_of_all_rates_equal_local_reading(served, scorer, recordings, rate, tmp_path):
+    source = soxr.resample(recordings["en_daniel"][:96_000], 24_000, rate)
+    stereo = np.stack([source, source[::-1]], axis=1)
+    contents = [wav(source, rate, "PCM_16"), wav(stereo, rate, "PCM_24", "WAVEX")]
+    answer = numpy(served.score_audio(contents))
+    for row, content in enumerate(contents):
+        (tmp_path / "clip.wav").write_bytes(content)
+        expected = scorer.score_waveform(read_clip(tmp_path / "clip.wav"))
+        np.testing.assert_allclose(answer["score"][row], expected, atol=1e-4)
+
+
+def flac(speech):
+    return wav(speech[0], subtype="PCM_16", form="FLAC")
+
+
+OTHER = {
+    "text": (lambda s: b"this is a text, and no recording", NOT_AUDIO),
+    "empty": (lambda s: b"", NOT_AUDIO),
+    "zip": (lambda s: b"PK\x03\x04" + bytes(100), NOT_AUDIO),
+    "truncated": (lambda s: wav(s[0])[:-1000], NOT_AUDIO),
+    "4 GB promised": (
+        lambda s: wav(s[0], subtype="PCM_16")[:40] + b"\xf0\xff\xff\xff" + bytes(900), NOT_AUDIO,
+    ),
+    "zero channels": (lambda s: wav(s[0])[:22] + b"\0\0" + wav(s[0])[24:], NOT_AUDIO),
+    "0 Hz": (lambda s: wav(s[0])[:24] + b"\0\0\0\0" + wav(s[0])[28:], NOT_AUDIO),
+    "A-law": (lambda s: wav(s[0], subtype="ALAW"), UNSUPPORTED_FORMAT),
+    "FLAC": (flac, UNSUPPORTED_FORMAT),
+    "Ogg": (lambda s: b"OggS" + bytes(100), UNSUPPORTED_FORMAT),
+    "37800 Hz": (lambda s: wav(s[0], 37_800), UNSUPPORTED_FORMAT),
+    "no samples": (lambda s: wav(s[0][:0]), TOO_SHORT),
+    "silence": (lambda s: wav(np.zeros(20_000)), SILENT),
+    "an hour and a frame": (
+        lambda s: wav(np.zeros(3600 * 8000 + 1, np.int16), 8000, "PCM_U8"), TOO_LONG,
+    ),
+}  # fmt: skip
+
+
+def test_files_that_are_no_wav_get_a_status_each(served, scorer, speech):
+    made = [make(speech) for make, _ in OTHER.values()]
+    answer = numpy(served.score_audio([wav(speech[1]), *made, wav(speech[2])]))
+    told = [STATUSES[code] for code in answer["status"]]
+    assert dict(zip(OTHER, told[1:-1], strict=True)) == {
+        name: STATUSES[code] for name, (_, code) in OTHER.items()
+    }
+    assert told[0] == told[-1] == "ok"
+    assert np.isnan(answer["score"][1:-1]).all()
+    expected = [scorer.score_waveform(speech[row]) for row in (1, 2)]
+    np.testing.assert_allclose(answer["score"][[0, -1]], expected, atol=1e-4)
+
+
+def test_audio_segments_equal_segments(served, clips):
+    by_bytes = numpy(served.segment_audio([wav(clip) for clip in clips]))
+    by_samples = numpy(served.segment_waveform(*padded_rows(clips)))
+    assert set(by_bytes) == set(by_samples)
+    for name, values in by_samples.items():
+        np.testing.assert_allclose(by_bytes[name], values, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_the_graph_tells_its_contract(served, batch):
+    told = served.tell_contract(np.array([b"x"] * batch, object).astype("S1"))["contract"].numpy()
+    assert list(told) == [b'{"schema": 1}'] * batch
+
+
+def test_an_empty_batch(served):
+    assert numpy(served.score_waveform(np.zeros((0, 64_000), np.float32)))["score"].shape == (0,)
+    assert numpy(served.score_audio(tf.zeros([0], tf.string)))["score"].shape == (0,)

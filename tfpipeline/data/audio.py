@@ -26,6 +26,9 @@ SOURCE_RATES = (
 )  # fmt: skip
 MIN_SECONDS = 0.05
 SILENCE_DBFS = -80.0
+# Integers of 32 bits that nobody scaled reach it. No recording is louder: such samples are bytes
+# that were no floats, and from 1e18 on their power is infinite in float32.
+LOUDEST = 2.0**31
 
 
 def decode(path: tf.Tensor) -> tf.Tensor:
@@ -47,20 +50,36 @@ def decode(path: tf.Tensor) -> tf.Tensor:
     """
     contents = tf.io.read_file(path)
     kind, rate = sniff(contents)
-    known = tf.equal(rate, SOURCE_RATES)
 
     def in_graph() -> tf.Tensor:
         mono = tf.reduce_mean(decode_contents(contents, kind), axis=1)  # (samples,)
-        return tf.switch_case(
-            tf.argmax(known, output_type=tf.int32),
-            [lambda rate=rate: resample(mono, rate, SAMPLE_RATE) for rate in SOURCE_RATES],
-        )
+        return resample_from(mono, rate)
 
     def in_python() -> tf.Tensor:
         return tf.numpy_function(_decode_foreign, [path], tf.float32)
 
-    waveform = tf.cond(tf.not_equal(kind, FOREIGN) & tf.reduce_any(known), in_graph, in_python)
+    waveform = tf.cond(tf.not_equal(kind, FOREIGN) & is_source_rate(rate), in_graph, in_python)
     return tf.ensure_shape(waveform, [None])
+
+
+def is_source_rate(rate: tf.Tensor) -> tf.Tensor:
+    """Whether the graph resamples from a rate, int32 () in Hz: bool ()."""
+    return tf.reduce_any(tf.equal(rate, SOURCE_RATES))
+
+
+def resample_from(mono: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    """Brings a waveform of a rate that only the graph knows to `SAMPLE_RATE`.
+
+    Args:
+        mono: float32 (samples,).
+        rate: int32 (), one of `SOURCE_RATES`.
+    Returns:
+        float32 (ceil(samples * SAMPLE_RATE / rate),).
+    """
+    return tf.switch_case(
+        tf.argmax(tf.equal(rate, SOURCE_RATES), output_type=tf.int32),
+        [lambda rate=rate: resample(mono, rate, SAMPLE_RATE) for rate in SOURCE_RATES],
+    )
 
 
 class UnusableError(ValueError):
@@ -126,7 +145,8 @@ def check_levels(samples: int, peak: float, path: str | Path) -> None:
         peak: the largest absolute value; NaN or infinite if any sample is.
         path: for the message.
     Raises:
-        UnusableError: it is shorter than `MIN_SECONDS`, holds NaN or infinity, or is silent.
+        UnusableError: it is shorter than `MIN_SECONDS`, holds NaN, infinity or a sample beyond
+            `LOUDEST`, or is silent.
     """
     if samples < MIN_SECONDS * SAMPLE_RATE:
         raise UnusableError(
@@ -137,6 +157,11 @@ def check_levels(samples: int, peak: float, path: str | Path) -> None:
         raise UnusableError(
             f"{path}: holds NaN or infinite samples. Write the file again.", "not finite"
         )
+    if peak > LOUDEST:
+        raise UnusableError(
+            f"{path}: samples must lie in [-1, 1]. Received: one of ±{peak:.3g}, which no "
+            "recording holds. Is the file damaged?", "not audio",
+        )  # fmt: skip
     if peak < 10 ** (SILENCE_DBFS / 20):
         raise UnusableError(
             f"{path}: silent. Received: a peak of {20 * np.log10(max(peak, 1e-10)):.0f} dBFS, "

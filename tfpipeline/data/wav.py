@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
-MOST_CHUNKS = 1000
+# More than any writer leaves; each costs some operations, and a hostile file could hold millions.
+MOST_CHUNKS = 256
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 # Sizes that streaming writers leave where they could not know better.
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
+NO_PROBLEM, NOT_RIFF, NOT_WHOLE, UNKNOWN_SAMPLES, EMPTY_FORMAT, TRUNCATED = range(6)
+PROBLEMS = (
+    "",
+    "it is not a RIFF WAVE file",
+    "it has no whole fmt and data chunk",
+    "its samples must be PCM of 8, 16, 24 or 32 bits, or float",
+    "its header says 0 channels or 0 Hz",
+    "it is truncated: it promises more samples than it holds",
+)
+
+
+class WavHeader(NamedTuple):
+    """What a WAV file says of itself, each a scalar tensor.
+
+    Attributes:
+        problem: int32, an index into `PROBLEMS`.
+        kind: int64, of the samples, an index of the decoders from 1 on.
+        channels, rate, bits: int64; the rate in Hz.
+        data_at: int64, where the samples begin, in bytes.
+        frames: int64, how many samples a channel there are.
+    """
+
+    problem: tf.Tensor
+    kind: tf.Tensor
+    channels: tf.Tensor
+    rate: tf.Tensor
+    bits: tf.Tensor
+    data_at: tf.Tensor
+    frames: tf.Tensor
 
 
 def decode_wav(contents: tf.Tensor, strict: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
@@ -27,37 +59,59 @@ def decode_wav(contents: tf.Tensor, strict: bool = False) -> tuple[tf.Tensor, tf
     Reference:
         Microsoft and IBM (1991), "Multimedia programming interface and data specifications 1.0".
     """
+    header = read_wav_header(contents, strict)
+    said = tf.gather(PROBLEMS, header.problem)
+    with tf.control_dependencies([tf.debugging.Assert(header.problem == NO_PROBLEM, [said])]):
+        samples = tf.identity(read_wav_samples(contents, header))
+    return samples, tf.cast(header.rate, tf.int32)
+
+
+def read_wav_header(contents: tf.Tensor, strict: bool) -> WavHeader:
+    """Reads a file's header and never fails: what is wrong stands in `problem`.
+
+    Args:
+        contents: string (), any bytes.
+        strict: as for `decode_wav`.
+    """
     n_bytes = tf.cast(tf.strings.length(contents, unit="BYTE"), tf.int64)
-    head = tf.strings.substr(tf.strings.join([contents, b"\0" * 12]), 0, 12)
-    riff = _require(
-        tf.strings.regex_full_match(head, r"RIFF\C{4}WAVE"), "it is not a RIFF WAVE file"
+    riff = tf.strings.regex_full_match(
+        tf.strings.substr(tf.strings.join([contents, b"\0" * 12]), 0, 12), r"RIFF\C{4}WAVE"
     )
-    with tf.control_dependencies([riff]):
-        whole, kind, channels, rate, bits, data_at, data_size = _read_header(contents)
+    nothing = tf.zeros([], tf.int64)
+    whole, kind, channels, rate, bits, data_at, data_size = tf.cond(
+        riff, lambda: _read_chunks(contents), lambda: (tf.constant(False), *[nothing] * 6)
+    )
     there = n_bytes - data_at
-    checks = [
-        _require(whole, "it has no whole fmt and data chunk"),
-        _require(kind > 0, "its samples must be PCM of 8, 16, 24 or 32 bits, or float"),
-        _require(tf.logical_and(channels > 0, rate > 0), "its header says 0 channels or 0 Hz"),
-    ]
     known = tf.reduce_all([tf.not_equal(data_size, size) for size in UNKNOWN_SIZES])
-    if strict:
-        checks.append(
-            _require(
-                tf.logical_or(tf.logical_not(known), data_size <= there),
-                "it is truncated: it promises more samples than it holds",
-            )
-        )
-    with tf.control_dependencies(checks):
-        size = tf.where(known, tf.minimum(data_size, there), there)
-        frame = tf.maximum(channels * bits // 8, 1)
-        data = tf.strings.substr(contents, data_at, size // frame * frame)
-        decoders = [_decode_8, _decode_16, _decode_24, _decode_32, _decode_float, _decode_double]
-        samples = tf.switch_case(
-            tf.cast(kind, tf.int32) - 1, [lambda decode=decode: decode(data) for decode in decoders]
-        )
-    waveform = tf.reshape(samples, tf.stack([-1, tf.maximum(channels, 1)]))  # (samples, channels)
-    return waveform, tf.cast(rate, tf.int32)
+    size = tf.where(known, tf.minimum(data_size, there), there)
+    frames = size // tf.maximum(channels * bits // 8, 1)
+    problem = tf.constant(NO_PROBLEM)
+    # The first that holds is told, so the last comes first here.
+    for holds, number in (
+        (known & (data_size > there) if strict else tf.constant(False), TRUNCATED),
+        ((channels < 1) | (rate < 1) | (rate >= 2**31), EMPTY_FORMAT),
+        (kind < 1, UNKNOWN_SAMPLES),
+        (~whole, NOT_WHOLE),
+        (~riff, NOT_RIFF),
+    ):
+        problem = tf.where(holds, number, problem)
+    return WavHeader(problem, kind, channels, rate, bits, data_at, frames)
+
+
+def read_wav_samples(contents: tf.Tensor, header: WavHeader) -> tf.Tensor:
+    """The samples of a file, float32 (samples, channels); none where there is a problem."""
+    size = header.frames * (header.channels * header.bits // 8)
+    usable = header.problem == NO_PROBLEM
+    data = tf.cond(
+        usable, lambda: tf.strings.substr(contents, header.data_at, size), lambda: tf.constant(b"")
+    )
+    decoders = [_decode_8, _decode_16, _decode_24, _decode_32, _decode_float, _decode_double]
+    samples = tf.switch_case(
+        tf.cast(tf.maximum(header.kind, 1), tf.int32) - 1,
+        [lambda decode=decode: decode(data) for decode in decoders],
+    )
+    channels = tf.where(usable, header.channels, 1)
+    return tf.reshape(samples, tf.stack([-1, channels]))  # (samples, channels)
 
 
 def read_wav_format(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -68,12 +122,11 @@ def read_wav_format(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     Returns:
         bool (), false too if its header is not whole, and int32 (), its rate in Hz.
     """
-    whole, kind, channels, rate, _, _, _ = _read_header(contents)
-    usable = whole & (kind > 0) & (channels > 0) & (rate > 0) & (rate < 2**31)
-    return usable, tf.cast(rate, tf.int32)
+    header = read_wav_header(contents, strict=False)
+    return header.problem == NO_PROBLEM, tf.cast(header.rate, tf.int32)
 
 
-def _read_header(contents: tf.Tensor) -> tuple[tf.Tensor, ...]:
+def _read_chunks(contents: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Whole (bool), kind (0 unknown), channels, rate, bits, place and size of the samples."""
     octets = tf.io.decode_raw(contents, tf.uint8)
     n_bytes = tf.shape(octets, tf.int64)[0]
@@ -151,7 +204,3 @@ def _decode_float(data: tf.Tensor) -> tf.Tensor:
 
 def _decode_double(data: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.io.decode_raw(data, tf.float64), tf.float32)
-
-
-def _require(condition: tf.Tensor, message: str) -> tf.Operation:
-    return tf.debugging.Assert(condition, [message])

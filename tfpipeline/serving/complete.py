@@ -21,7 +21,8 @@ from tfpipeline.files.atomic import write_json
 from tfpipeline.models.detector import Detector, mel_layer
 from tfpipeline.models.scoring import ClipScorer
 from tfpipeline.serving.explanation import explain_in_words, read_importances
-from tfpipeline.serving.signatures import export_saved_model
+from tfpipeline.serving.exporting import export_version
+from tfpipeline.serving.run import open_run
 
 
 def complete_run(
@@ -67,7 +68,7 @@ def complete_run(
     write_json(folder / "metrics.json", metrics)
     write_report(folder / "report.html", [judged])
     _draw(config, clips, audio, folder / "figures")
-    export_saved_model(detector.model, detector.window, calibration, folder / "serving")
+    export_version(open_run(folder), detector, folder / "serving")
     return judged
 
 

@@ -1,43 +1,181 @@
-"""What an exported graph may hold: what a stock TensorFlow Serving can run."""
+"""The contract of an export: what a client must know of it, as JSON, readable without TensorFlow.
+
+It lies in `assets.extra/contract.json` of a version's folder, and the graph itself tells it through
+the signature `contract`, so that a client of a server needs no file.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
-# Operations that call back into Python, or need a library that the server does not load.
-FOREIGN_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "XlaLaunch", "XlaCallModule")
-FOREIGN_PREFIXES = ("IO>", "Tfio", "TFText>")
+from tfpipeline.config import config_to_dict
+from tfpipeline.data.audio import MIN_SECONDS, SAMPLE_RATE, SILENCE_DBFS, SOURCE_RATES
+from tfpipeline.data.clips import LABELS
+from tfpipeline.files.strict import checked
+from tfpipeline.serving.ragged import CLIPPED_SHARE, FULL_SCALE
+from tfpipeline.serving.run import Run, read_environment
+from tfpipeline.serving.status import STATUSES
+from tfpipeline.serving.wav_clips import LONGEST_SECONDS
+
+SCHEMA = 1
+EXTRA = "assets.extra"
+POLARITY = "higher is more likely spoof"
+TOLD = (
+    "n_bonafide",
+    "n_spoof",
+    "auc",
+    "auc_low",
+    "auc_high",
+    "eer",
+    "miss_rate",
+    "false_alarm_rate",
+)
+
+_WAVEFORM = "float32 (batch, samples), 16 kHz, in [-1, 1]"
+_LENGTH = "int32 (batch,), samples of each row that count"
+_AUDIO = "string (batch,), WAV files as bytes"
+_SCORES = {
+    "score": "float32 (batch,), log-odds of spoof, the mean over windows; NaN without a score",
+    "llr": "float32 (batch,), calibrated log-likelihood ratio of spoof",
+    "probability": "float32 (batch,), of spoof, at the calibration's prior",
+    "status": "int32 (batch,), see status",
+}
+_SEGMENTS = {
+    **_SCORES,
+    "window_score": "float32 (batch, most windows), log-odds; NaN behind a clip's own",
+    "window_start": "float32 (batch, most windows), seconds; NaN behind a clip's own",
+    "windows": "int32 (batch,), windows of each clip",
+}
+SIGNATURES = {
+    "serving_default": {"inputs": {"waveform": _WAVEFORM}, "outputs": _SCORES},
+    "padded": {"inputs": {"waveform": _WAVEFORM, "length": _LENGTH}, "outputs": _SCORES},
+    "audio_bytes": {"inputs": {"audio": _AUDIO}, "outputs": _SCORES},
+    "segments": {"inputs": {"waveform": _WAVEFORM, "length": _LENGTH}, "outputs": _SEGMENTS},
+    "audio_segments": {"inputs": {"audio": _AUDIO}, "outputs": _SEGMENTS},
+    "contract": {
+        "inputs": {"request": "string (batch,), of any content"},
+        "outputs": {"contract": "string (batch,), this text"},
+    },
+}
+# What must be there, and of which type; what else is there is for people.
+KEYS = {
+    "name": str, "model": str, "sample_rate": int, "window_samples": int, "polarity": str,
+    "threshold": dict, "calibration": dict, "labels": dict, "status": dict, "limits": dict,
+    "signatures": dict, "corpus": dict, "metrics": dict, "versions": dict, "config": dict,
+}  # fmt: skip
 
 
-def check_core_ops(saved_model: Path) -> set[str]:
-    """Checks every function body of a SavedModel, and names what does not belong.
+def build_contract(run: Run, window: int) -> dict:
+    """The contract of a run's exports.
 
     Args:
-        saved_model: the folder that holds `saved_model.pb`.
-    Returns:
-        The operations that the graph uses.
-    Raises:
-        ValueError: an operation that is not core TensorFlow, or a function that must be compiled
-            with XLA, which the server has off.
+        run: complete but for its exports.
+        window: samples in a window.
     """
-    from tensorflow.core.protobuf import saved_model_pb2
+    environment = read_environment(run.folder)
+    return {
+        "schema": SCHEMA,
+        "name": run.folder.name,
+        "model": run.config.model.name,
+        "sample_rate": SAMPLE_RATE,
+        "window_samples": window,
+        "polarity": POLARITY,
+        "threshold": {
+            **run.metrics["threshold"],
+            "use": "a clip is called spoof where score >= value",
+        },
+        "calibration": {
+            "a": run.calibration.a, "b": run.calibration.b, "prior": run.calibration.prior,
+            "use": "llr = a * score + b; probability = sigmoid(llr + logit(prior))",
+        },
+        "labels": {str(code): name for name, code in LABELS.items()},
+        "status": {str(code): name for code, name in STATUSES.items()},
+        "limits": {
+            "wav_rates_hz": list(SOURCE_RATES),
+            "longest_wav_seconds": LONGEST_SECONDS,
+            "shortest_seconds": MIN_SECONDS,
+            "silent_below_dbfs": SILENCE_DBFS,
+            "clipped": {"at": FULL_SCALE, "share_of_samples": CLIPPED_SHARE},
+        },
+        "signatures": SIGNATURES,
+        "corpus": {
+            "name": run.config.data.corpus, "fingerprint": environment.get("corpus_fingerprint"),
+        },
+        "metrics": {
+            part: {key: own[key] for key in TOLD if key in own}
+            for part, own in run.metrics["parts"].items()
+        },
+        "versions": {
+            "tfpipeline": environment.get("tfpipeline"), **environment.get("versions", {}),
+        },
+        "config": config_to_dict(run.config),
+    }  # fmt: skip
 
-    proto = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
-    used = set()
-    for meta_graph in proto.meta_graphs:
-        graph = meta_graph.graph_def
-        used.update(node.op for node in graph.node)
-        for function in graph.library.function:
-            used.update(node.op for node in function.node_def)
-            if function.attr["_XlaMustCompile"].b:
-                raise ValueError(
-                    f"an exported graph must run without XLA. Received: function "
-                    f"{function.signature.name}, compiled with jit_compile=True."
-                )
-    foreign = sorted(op for op in used if op in FOREIGN_OPS or op.startswith(FOREIGN_PREFIXES))
-    if foreign:
-        raise ValueError(
-            f"an exported graph must hold core TensorFlow operations alone. "
-            f"Received: {', '.join(foreign)}."
+
+def contract_text(contract: dict) -> str:
+    """The contract as the JSON text that is exported."""
+    return json.dumps(contract, indent=1, allow_nan=False) + "\n"
+
+
+def read_contract(version: Path) -> dict:
+    """Reads and checks the contract of an export.
+
+    Args:
+        version: the folder that holds `saved_model.pb`.
+    Raises:
+        FileNotFoundError: it holds no contract, so it is no export of tfpipeline.
+        ValueError: the contract is damaged, or of another kind.
+    """
+    path = Path(version) / EXTRA / "contract.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{version}: an export of tfpipeline holds {EXTRA}/contract.json. Received: a folder "
+            "without one. Write it with: python -m tfpipeline.export --run RUN"
         )
-    return used
+    return parse_contract(path.read_bytes(), str(path))
+
+
+def parse_contract(text: str | bytes, source: str) -> dict:
+    """Checks a contract's text.
+
+    Args:
+        text: JSON.
+        source: where it comes from, named in errors.
+    Raises:
+        ValueError: it is no contract that this version can follow.
+    """
+    try:
+        contract = json.loads(text)
+        schema = contract["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__} {error}"
+        raise ValueError(f"{source}: a contract is a JSON object. Received: {reason}.") from None
+    if schema != SCHEMA:
+        raise ValueError(
+            f"{source}: schema must be {SCHEMA}. Received: {schema!r}. "
+            "Is it the export of another version? Export again."
+        )
+    for key, kind in KEYS.items():
+        if not isinstance(contract.get(key), kind):
+            raise ValueError(
+                f"{source}: {key} must be {kind.__name__}. Received: {contract.get(key)!r}"
+            )
+    if contract["sample_rate"] != SAMPLE_RATE or contract["polarity"] != POLARITY:
+        raise ValueError(
+            f"{source}: expected {SAMPLE_RATE} Hz and scores of which {POLARITY}. Received: "
+            f"{contract['sample_rate']} Hz, {contract['polarity']!r}."
+        )
+    if contract["window_samples"] < 1:
+        raise ValueError(
+            f"{source}: window_samples must be at least 1. Received: {contract['window_samples']}"
+        )
+    checked(contract["threshold"].get("value"), float, f"{source}: threshold.value")
+    a, b, prior = (
+        checked(contract["calibration"].get(key), float, f"{source}: calibration.{key}")
+        for key in ("a", "b", "prior")
+    )
+    if not (math.isfinite(a + b) and 0 < prior < 1):
+        raise ValueError(f"{source}: calibration.prior must lie in 0 … 1. Received: {prior!r}")
+    return contract

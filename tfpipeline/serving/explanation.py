@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from tfpipeline.evaluation.figures import draw_evidence
 from tfpipeline.models.attribution import explain_window
 from tfpipeline.models.classifiers.contributions import EXPLAINED, check_own_file, contributions
 from tfpipeline.models.detector import Detector
+from tfpipeline.serving.run import read_environment
 from tfpipeline.training.fit_features import IMPORTANCES
 
 IN_WORDS = 3  # features named for each side
@@ -121,11 +121,7 @@ def open_explainer(model: str, folder: Path, detector: Detector) -> Explainer:
         raise ValueError(
             f"scores can be taken apart of {', '.join(EXPLAINED)}. Received: a run of {model}."
         )
-    environment = folder / "environment.json"
-    try:
-        own = json.loads(environment.read_text(encoding="utf-8")).get("own_file")
-    except (OSError, ValueError, AttributeError) as error:
-        raise ValueError(f"{environment}: expected the run's record. Received: {error}.") from None
+    own = read_environment(folder).get("own_file")
     if not own:
         return Explainer(detector)
     path = folder / Path(own["file"]).name

@@ -131,12 +131,11 @@ class ServerJudge:
         """
         from tfpipeline.data.audio import UnusableError
 
-        answer = self._client.segment_audio([contents])
-        status = int(np.asarray(answer["status"])[0])
-        if status not in SCORED:
-            raise UnusableError(f"the server says: {_word(status)}.", _word(status))
-        count = int(np.asarray(answer["windows"])[0])
-        return np.asarray(answer["window_score"], np.float64)[0, :count]
+        (answer,) = self._client.segment_audio([contents])
+        if answer["status"] not in SCORED:
+            word = _word(answer["status"])
+            raise UnusableError(f"the server says: {word}.", word)
+        return np.array(answer["window_score"], np.float64)
 
     def _score_silent(self, window: np.ndarray) -> float:
         """A silent window of a clip that is not: servers score such only behind a louder one."""

@@ -12,7 +12,9 @@ import numpy as np
 from tfpipeline.data.audio import SAMPLE_RATE, UnusableError
 from tfpipeline.serving.abstention import reason_to_abstain
 from tfpipeline.serving.judges import Judge
+from tfpipeline.serving.ragged import CLIPPED_SHARE
 from tfpipeline.serving.reading import Reading
+from tfpipeline.serving.status import CLIPPED, OK, STATUSES
 
 # Threads that decode, and files that are read or being read ahead of the one that is scored.
 WORKERS, AHEAD_FILES = 2, 40
@@ -120,8 +122,9 @@ def make_row(reading: Reading, judge: Judge) -> dict[str, Any]:
         rates, not at a probability of a half); `evidence`: of the windows, at most
         `EVIDENCE_WINDOWS` that speak most for the verdict, the strongest first, each `start` and
         `end` in seconds and `score`, and of a clip whose windows disagree the strongest of both
-        sides; `reason` of an abstention, or what is wrong with the file; `status`: `ok`, or in a
-        word why there is no score. What there is not is None.
+        sides; `reason` of an abstention, or what is wrong with the file; `status`: `ok`, `clipped`
+        (more than a thousandth of the samples at full scale), or in a word why there is no score.
+        What there is not is None.
     """
     row: dict[str, Any] = dict.fromkeys(FIELDS)
     row |= {"path": reading.name, "evidence": [], "status": "ok"}
@@ -136,10 +139,12 @@ def make_row(reading: Reading, judge: Judge) -> dict[str, Any]:
     score = float(scores.mean())
     probability = float(judge.calibration.probability(score))
     spoof = score >= judge.threshold
+    clipped = reading.clipped > CLIPPED_SHARE * reading.samples
     reason = reason_to_abstain(reading.activity, judge.calibration.probability(scores))
     row |= {
         "seconds": reading.seconds, "score": score, "llr": float(judge.calibration.llr(score)),
         "probability": probability, "reason": reason,
+        "status": STATUSES[CLIPPED if clipped else OK],
     }  # fmt: skip
     if reason is None:
         row["verdict"] = "spoof" if spoof else "bonafide"

@@ -10,10 +10,11 @@ import numpy as np
 from tfpipeline.data.audio import SAMPLE_RATE, check_file
 from tfpipeline.data.streaming import read_header, stream_clip, stream_windows
 from tfpipeline.serving.abstention import Activity
+from tfpipeline.serving.ragged import FULL_SCALE
 from tfpipeline.serving.spectrogram import LongSpectrogram
 
 AHEAD_WINDOWS = 15  # that one `read` gathers, or a little more: a minute
-MOST_BYTES_PASSED = 32 * 2**20  # of a WAV file that is sent as it is
+MOST_BYTES_PASSED = 8 * 2**20  # of a WAV file that is sent as it is: some four minutes
 
 
 class Reading:
@@ -24,6 +25,7 @@ class Reading:
     Attributes:
         path: of the file; name: as the user named it.
         samples: at `SAMPLE_RATE`, so far.
+        clipped: how many of the samples are at full scale.
         activity: of what was read.
         spectrogram: of what was read, if it is wanted.
         contents: the bytes of the file, if it is a WAV file that is to be sent as it is; then
@@ -39,7 +41,7 @@ class Reading:
         pass_bytes: bool = False,
     ):  # fmt: skip
         self.path, self.name, self.window = path, name, window
-        self.samples = self.read_windows = 0
+        self.samples = self.clipped = self.read_windows = 0
         self.activity = Activity()  # another once the file is open
         self.spectrogram = LongSpectrogram() if spectrogram else None
         self.contents: bytes | None = None
@@ -88,6 +90,8 @@ class Reading:
         self.activity = Activity(header.seconds)
         for block in stream_clip(self.path, self.name, header):
             self.samples += len(block)
+            if max(block.max(), -block.min()) >= FULL_SCALE:
+                self.clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
             self.activity.add(block)
             if self.spectrogram:
                 self.spectrogram.add(block)

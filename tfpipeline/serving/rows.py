@@ -16,10 +16,12 @@ from typing import Any
 
 from tfpipeline.files.atomic import write_json
 from tfpipeline.serving.prediction import FIELDS
+from tfpipeline.serving.status import SCORED, STATUSES
 
 JUDGE_SUFFIX = ".judge.json"
 SCHEMA = 1
 WIDEST_PATH = 60
+HAVE_SCORES = {STATUSES[code] for code in SCORED}
 
 
 def json_line(row: dict[str, Any]) -> str:
@@ -159,7 +161,7 @@ class RowFile:
                 record = b""
                 if row["path"] is not None:
                     self.done.add(row["path"])
-                    if row["status"] != "ok":
+                    if row["status"] not in HAVE_SCORES:
                         self.failed.add(row["path"])
         os.truncate(path, whole)
 

@@ -64,6 +64,22 @@ def open_run(folder: Path) -> Run:
         ) from None
 
 
+def read_environment(folder: Path) -> dict:
+    """A run's record of seeds, versions and corpus.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    path = folder / "environment.json"
+    try:
+        environment = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: expected the run's record. Received: {error}.") from None
+    if not isinstance(environment, dict):
+        raise ValueError(f"{path}: expected the run's record. Received: {environment!r}.")
+    return environment
+
+
 def load_detector(run: Run) -> Detector:
     """Builds the run's network from its config and fills in its weights.
 

@@ -1,0 +1,194 @@
+"""Every kind of graph that is exported, in the runtime of a stock server: no Python, no XLA."""
+
+import io
+import json
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from c_runtime import ERROR, run_in_child
+from request_files import byte_rows
+from tensorflow_serving.apis import prediction_log_pb2
+
+from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.evaluation.calibration import Calibration
+from tfpipeline.features.handcrafted import HandcraftedFeatures
+from tfpipeline.models.classifiers.arrays import DenseModel, TreeEnsemble
+from tfpipeline.models.classifiers.convert import to_arrays
+from tfpipeline.models.classifiers.detector import build_feature_detector
+from tfpipeline.models.classifiers.oblivious import oblivious_trees
+from tfpipeline.models.detector import build_detector
+from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.serving.contract import EXTRA
+from tfpipeline.serving.exporting import export_version
+from tfpipeline.serving.run import Run
+from tfpipeline.serving.status import NOT_AUDIO, OK, SILENT, UNSUPPORTED_FORMAT
+from tfpipeline.serving.warmup import WARMUP
+from tfpipeline.training.classifiers import CLASSIFIERS, fit_classifier
+
+CALIBRATION = Calibration(a=0.7, b=-0.2, prior=0.3)
+SMALL = ["model.weights=none", "mel.n_mels=64"]
+NETWORKS = {"cnn": [], "baseline_cnn": [], "resnet18": SMALL, "efficientnet_lite0": SMALL}
+# Trees that are walked (sum and mean), symmetric ones, and the three dense kinds.
+FITTED = {
+    "lightgbm": {"n_estimators": 20, "min_child_samples": 5}, "random_forest": {"n_estimators": 10},
+    "catboost": {"iterations": 20}, "logistic_regression": {}, "gaussian_nb": {},
+    "bernoulli_nb": {},
+}  # fmt: skip
+CLOSE = {"atol": 1e-4, "rtol": 0}  # log-odds
+DENSE = ("logistic_regression", "gaussian_nb", "bernoulli_nb")
+
+
+def wav(waveform, form="WAV", subtype="FLOAT"):
+    file = io.BytesIO()
+    soundfile.write(file, waveform, 16_000, subtype=subtype, format=form)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def features(speech):
+    """Features of many pieces of real speech, float64, and labels: by speaker, some mistaken."""
+    layer = HandcraftedFeatures("baseline")
+    pieces = speech.reshape(-1, 8_000)
+    rows = layer(pieces).numpy().astype(np.float64)
+    random = np.random.default_rng(0)
+    labels = np.arange(len(rows)) * len(speech) // len(rows) % 2
+    order = random.permutation(len(rows))
+    return rows[order], np.where(random.random(len(rows)) < 0.1, 1 - labels, labels)[order]
+
+
+def calm(built, speech):
+    """Brings a fresh network's scores, several hundred, to the size of a trained one's."""
+    kernel, bias = built.model.trainable_variables[-2:]
+    assert kernel.shape[1:] == bias.shape == (1,)
+    windows = np.tile(speech, (1, 2))[:, : built.window]
+    kernel.assign(kernel * 5 / np.abs(built.model(windows, training=False)).max())
+
+
+@pytest.fixture(scope="module", params=[*NETWORKS, *FITTED])
+def detector(request, features, speech):
+    name = request.param
+    keras.utils.set_random_seed(1)
+    if name in NETWORKS:
+        config = load_config(CONFIGS / f"{name}.yaml", NETWORKS[name])
+        built = build_detector(config)
+        calm(built, speech)
+        return config, built
+    config = load_config(CONFIGS / f"{name}.yaml", ["features.set=baseline"])
+    half = len(features[0]) // 2
+    train, validation = (tuple(own[part] for own in features) for part in
+                         (slice(half), slice(half, None)))  # fmt: skip
+    model = fit_classifier(CLASSIFIERS[name](0, **FITTED[name]), train, validation)
+    arrays = to_arrays(model, features[0].shape[1])
+    assert isinstance(arrays, DenseModel if name in DENSE else TreeEnsemble)
+    if name == "catboost":
+        assert oblivious_trees(arrays)
+    if name == "random_forest":
+        assert arrays.link == "mean_probability"
+        assert oblivious_trees(arrays) is None
+    return config, build_feature_detector(config, arrays)
+
+
+@pytest.fixture(scope="module")
+def version(detector, tmp_path_factory):
+    config, built = detector
+    folder = tmp_path_factory.mktemp("runs") / config.name
+    folder.mkdir()
+    (folder / "environment.json").write_text("{}")
+    threshold = {"value": 0.5, "rule": "validation EER", "part": "validation"}
+    run = Run(folder, config, CALIBRATION, 0.5, {"threshold": threshold, "parts": {}})
+    return export_version(run, built, folder / "serving", check=False)[0]
+
+
+@pytest.fixture(scope="module")
+def clips(speech):
+    """Speech of awkward lengths, and one silent clip in their midst."""
+    long = np.tile(speech, (1, 3))
+    sizes = [16_000, 64_000, 800, 64_001, 130_000]
+    found = [long[row][:size] for row, size in enumerate(sizes)]
+    return [*found[:2], np.zeros(20_000, np.float32), *found[2:]]
+
+
+def requests_of(clips):
+    """All signatures, on clips of the most different lengths."""
+    rows = np.full((len(clips), max(map(len, clips))), 0.7, np.float32)
+    for row, clip in zip(rows, clips, strict=True):
+        row[: len(clip)] = clip
+    padded = {"waveform": rows, "length": np.array([len(clip) for clip in clips], np.int32)}
+    audio = {"audio": byte_rows([*map(wav, clips), b"text", wav(clips[0], "FLAC", "PCM_16"), b""])}
+    return {
+        ("0", "serving_default"): {"waveform": np.stack([clip[:800] for clip in clips])},
+        ("1", "serving_default"): {"waveform": clips[-1][None]},
+        ("2", "padded"): padded,
+        ("3", "segments"): padded,
+        ("4", "audio_bytes"): audio,
+        ("5", "audio_segments"): audio,
+        ("6", "contract"): {"request": byte_rows([b"", b"a"])},
+    }
+
+
+def read_warmup(version):
+    """The requests that the server replays, as arrays."""
+    requests = {}
+    for number, record in enumerate(tf.data.TFRecordDataset(str(version / EXTRA / WARMUP))):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        arrays = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        requests[f"warmup {number}", request.model_spec.signature_name] = arrays
+    return requests
+
+
+def test_every_signature_equals_the_model_in_memory(detector, version, clips):
+    """One process answers everything: all signatures on speech, then the warmup file."""
+    requests, warmup = requests_of(clips), read_warmup(version)
+    answers = run_in_child(version, requests | warmup)
+    assert not [answer[ERROR] for answer in answers.values() if ERROR in answer]
+    assert set(answers) == {*requests, *warmup}
+    assert {name for _, name in warmup} == {name for _, name in requests}
+
+    window = detector[1].window
+    scorer = ClipScorer(detector[1].model, window)
+    expected = np.array([scorer.score_waveform(clip) for clip in clips])
+    status = np.array([OK] * len(clips), np.int32)
+    status[2], expected[2] = SILENT, np.nan
+    short = np.array([scorer.score_waveform(clip[:800]) for clip in clips])
+    short[2] = np.nan
+    rest = [NOT_AUDIO, UNSUPPORTED_FORMAT, NOT_AUDIO]
+    for key, scores, codes in (
+        (("0", "serving_default"), short, status),
+        (("1", "serving_default"), expected[-1:], status[-1:]),
+        (("2", "padded"), expected, status),
+        (("3", "segments"), expected, status),
+        (("4", "audio_bytes"), [*expected, *[np.nan] * 3], [*status, *rest]),
+        (("5", "audio_segments"), [*expected, *[np.nan] * 3], [*status, *rest]),
+    ):
+        answer, scores = answers[key], np.array(scores)
+        np.testing.assert_array_equal(answer["status"], codes)
+        np.testing.assert_allclose(answer["score"], scores, **CLOSE)
+        np.testing.assert_allclose(answer["llr"], CALIBRATION.llr(scores), **CLOSE)
+        probability = CALIBRATION.probability(scores)
+        np.testing.assert_allclose(answer["probability"], probability, atol=1e-4)
+    for key in (("3", "segments"), ("5", "audio_segments")):
+        answer, counts = answers[key], [max(1, -(-len(clip) // window)) for clip in clips]
+        counts[2] = 0
+        assert list(answer["windows"][:6]) == counts
+        inside = np.arange(max(counts)) < np.array(counts)[:, None]  # (clips, windows)
+        np.testing.assert_array_equal(np.isfinite(answer["window_score"][:6]), inside)
+        np.testing.assert_array_equal(np.isfinite(answer["window_start"][:6]), inside)
+        last = answer["window_start"][5, counts[5] - 1]
+        assert last == pytest.approx((len(clips[5]) - window) / 16_000)
+        mean = np.nanmean(answer["window_score"][[0, 1, 3, 4, 5]], axis=1)
+        np.testing.assert_allclose(mean, expected[[0, 1, 3, 4, 5]], **CLOSE)
+
+    text = (version / EXTRA / "contract.json").read_bytes()
+    assert list(answers["6", "contract"]["contract"]) == [text, text]
+    assert set(json.loads(text)["signatures"]) == {name for _, name in requests}
+    for (number, name), arrays in warmup.items():
+        answer = answers[number, name]
+        if name == "contract":
+            assert list(answer["contract"]) == [text]
+        else:
+            assert np.isfinite(answer["score"]).all()
+            assert len(answer["score"]) == len(next(iter(arrays.values())))
