@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -129,6 +128,7 @@ def _judge_files(flags: argparse.Namespace, names, judge, extras, file, stack: E
     from tfpipeline.data.foreign import MAX_FILE_BYTES
     from tfpipeline.serving.inputs import STDIN, audio_from_stdin
     from tfpipeline.serving.prediction import error_line, make_row, score_files
+    from tfpipeline.serving.progress import ProgressBar
     from tfpipeline.serving.reading import Reading
 
     def readings() -> Iterator[Reading]:
@@ -140,7 +140,7 @@ def _judge_files(flags: argparse.Namespace, names, judge, extras, file, stack: E
 
     tell = _teller(flags, names, file)
     failed = 0
-    bar = stack.enter_context(_Bar(names))
+    bar = stack.enter_context(ProgressBar(names))
     for reading in score_files(readings(), judge, bar.scored):
         row = make_row(reading, judge)
         for extra in extras:
@@ -152,43 +152,6 @@ def _judge_files(flags: argparse.Namespace, names, judge, extras, file, stack: E
         tell(row)
         bar.judged()
     return failed
-
-
-class _Bar:
-    """Progress on stderr, after two seconds: in files, or of one file in seconds of audio."""
-
-    def __init__(self, names: list[str]):
-        from tqdm import tqdm
-
-        from tfpipeline.data.streaming import read_header
-
-        self._alone = len(names) == 1
-        total = read_header(names[0]).seconds if self._alone else len(names)
-        self._bar = tqdm(
-            total=total and round(total), desc="judging", unit="s" if self._alone else "file",
-            ascii=" #", delay=2, leave=False,
-        )  # fmt: skip
-        self._began = time.monotonic()
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
-        self._bar.close()
-
-    def clear(self) -> None:
-        """Makes room for a row; before its time the bar must not be touched, or it shows."""
-        if time.monotonic() - self._began > self._bar.delay:
-            self._bar.clear()
-
-    def scored(self, seconds: float) -> None:
-        if self._alone:
-            self._bar.update(round(seconds))
-
-    def judged(self) -> None:
-        if not self._alone:
-            self._bar.update()
 
 
 def _teller(flags: argparse.Namespace, names: list[str], file) -> Callable[[dict], None]:
