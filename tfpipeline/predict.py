@@ -1,15 +1,17 @@
-"""Judges recordings: `python -m tfpipeline.predict --run saved_models/cnn FILE…`.
+"""Judges recordings: `python -m tfpipeline.predict --run saved_models/cnn FILE-or-FOLDER…`.
 
-One row a file: the raw score (log-odds), the calibrated probability of spoof, and the verdict by
-the threshold that the run fixed on its validation part.
+One row a file: the raw score (log-odds), the calibrated probability of spoof, the verdict by the
+threshold that the run fixed on its validation part, the windows where the evidence lies, or why
+there is no verdict. Recordings may be of any length up to four hours.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from tfpipeline.flags import (
@@ -27,8 +29,37 @@ MOST_FEATURES = 8  # of an explanation, in the terminal
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and predicts; returns the exit code: 1 if some files failed."""
     parser = argparse.ArgumentParser(prog="python -m tfpipeline.predict", description=__doc__)
-    add_run_flag(parser, "the run to judge by", required=True)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="WAV or FLAC")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE",
+        help="audio files, folders, patterns in quotes ('clips/**/*.wav'), or - for audio on "
+        "standard input",
+    )  # fmt: skip
+    parser.add_argument(
+        "--files-from", metavar="FILE", help="a list of more, one path a line; - is standard input"
+    )
+    judges = parser.add_mutually_exclusive_group(required=True)
+    add_run_flag(judges, "the run to judge by")
+    judges.add_argument(
+        "--server", metavar="URL",
+        help="a server of an exported run instead: grpc://host:port/model or http://…",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pass-bytes", action="store_true",
+        help="with --server: send WAV files as they are; else the client decodes and sends windows",
+    )  # fmt: skip
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="one JSON object a line")
+    shown.add_argument("--csv", action="store_true", help="CSV")
+    shown.add_argument("--out", metavar="FILE", help="write the rows to a .csv or .jsonl file")
+    parser.add_argument(
+        "--resume", action="store_true", help="with --out: go on behind the rows that are there"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="with --out: replace the file")
+    parser.add_argument(
+        "--timeline", metavar="FOLDER", nargs="?", const="timelines",
+        help="draw each file's score over time above its spectrogram (default: timelines); write "
+        "--timeline=FOLDER or put it behind the files",
+    )  # fmt: skip
     parser.add_argument(
         "--explain", action="store_true",
         help="tell why: what each hand-made feature added to the score, or, of a network, a "
@@ -38,97 +69,116 @@ def main(argv: list[str] | None = None) -> int:
         "--explain-to", metavar="FOLDER", default="explanations",
         help="where the pictures go (default: explanations)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     flags = parser.parse_args(argv)
-    return run_command(lambda: _predict(flags))
+    said = " With --out, what was judged stays: --resume goes on." if flags.out else ""
+    return run_command(lambda: _predict(flags), f"stopped.{said}")
 
 
 def _predict(flags: argparse.Namespace) -> int:
+    _check_flags(flags)
+    from tfpipeline.serving.inputs import list_inputs
+
+    names = list_inputs(flags.files, flags.files_from)
     quiet_tensorflow()
+    from tfpipeline.serving.pictures import explanations, timelines
+    from tfpipeline.serving.rows import RowFile
 
-    from tfpipeline.data.audio import read_clip
-    from tfpipeline.models.scoring import ClipScorer
-    from tfpipeline.serving.run import load_detector, open_run
-
-    run = open_run(run_folder(flags.run))
-    detector = load_detector(run)
-    scorer = ClipScorer(detector.model, detector.window)
-    explain = _explanations(flags, run, detector) if flags.explain else None
-    rows, failed = [], 0
-    for file in flags.files:
-        try:
-            waveform = read_clip(file)
-            score = scorer.score_waveform(waveform)
-        except (OSError, ValueError) as error:
-            failed += 1
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            continue
-        row = {
-            "path": file,
-            "score": score,
-            "probability": float(run.calibration.probability(score)),
-            "verdict": "spoof" if score >= run.threshold else "bonafide",
-        }
-        if explain:
-            row |= explain(file, waveform)
-        rows.append(row)
-        if flags.json:
-            print(json.dumps(row), flush=True)
-    if rows and not flags.json:
-        _print_table(rows)
-        for row in rows:
-            if "contributions" in row:
-                _print_explanation(row)
-            elif "picture" in row:
-                print(f"{row['path']}: {row['picture']}")
+    judge = _open_judge(flags)
+    extras: list[Callable] = []
+    if flags.explain:
+        extras.append(explanations(names, Path(flags.explain_to), judge))
+    if flags.timeline:
+        extras.append(timelines(names, Path(flags.timeline), judge.threshold))
+    failed = 0
+    with ExitStack() as stack:
+        file = None
+        if flags.out:
+            own = {"judge": judge.name, "fingerprint": judge.fingerprint}
+            file = RowFile(Path(flags.out), own, flags.resume, flags.overwrite)
+            stack.callback(file.close)
+            failed = sum(name in file.failed for name in names)
+            names = [name for name in names if name not in file.done]
+        failed += _judge_files(flags, names, judge, extras, file, stack)
     return SOME_FAILED if failed else OK
 
 
-def _explanations(flags: argparse.Namespace, run, detector) -> Callable[..., dict]:
-    """(file, waveform) → what a row says of why."""
-    from tfpipeline.models import NETWORKS
-    from tfpipeline.serving.explanation import draw_explanation, open_explainer
-
-    if run.config.model.name in NETWORKS:
-        folder = Path(flags.explain_to)
-        names = [Path(file).stem for file in flags.files]
-
-        def picture(file, waveform):
-            # Files of one name in several folders are numbered.
-            stem = Path(file).stem
-            name = f"{stem}-{flags.files.index(file) + 1}" if names.count(stem) > 1 else stem
-            path = folder / f"{name}.png"
-            draw_explanation(run.config, detector, waveform, Path(file).name, path)
-            return {"picture": str(path)}
-
-        return picture
-    explainer = open_explainer(run.config.model.name, run.folder, detector)
-
-    def parts(file, waveform):
-        explanation = explainer.explain(waveform)
-        return {
-            "base": explanation.base,
-            "contributions": explanation.table.to_dict("records"),
-        }
-
-    return parts
+def _check_flags(flags: argparse.Namespace) -> None:
+    if (flags.resume or flags.overwrite) and not flags.out:
+        raise ValueError("--resume and --overwrite are about a file. Name it with --out.")
+    if flags.resume and flags.overwrite:
+        raise ValueError("--resume goes on with a file, --overwrite replaces it. Take one of them.")
+    if flags.explain and flags.server:
+        raise ValueError("--explain needs the run itself. Take --run instead of --server.")
+    if flags.pass_bytes and not flags.server:
+        raise ValueError("--pass-bytes is about a server. Name it with --server.")
 
 
-def _print_table(rows: list[dict]) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _open_judge(flags: argparse.Namespace):
+    from tfpipeline.serving.judges import LocalJudge, ServerJudge
 
-    table = Table(box=SIMPLE)
-    table.add_column("file", overflow="fold")
-    for name in ("score", "probability", "verdict"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        # A file's name is data: brackets in it are not markup.
-        name = Text(row["path"])
-        table.add_row(name, f"{row['score']:+.3f}", f"{row['probability']:.4f}", row["verdict"])
-    Console().print(table)
+    if flags.run:
+        return LocalJudge(run_folder(flags.run))
+    from tfpipeline.serving.client import open_client
+
+    return ServerJudge(open_client(flags.server), flags.server)
+
+
+def _judge_files(flags: argparse.Namespace, names, judge, extras, file, stack: ExitStack) -> int:
+    """Judges files and puts their rows where they belong; returns how many failed."""
+    from tfpipeline.data.foreign import MAX_FILE_BYTES
+    from tfpipeline.serving.inputs import STDIN, audio_from_stdin
+    from tfpipeline.serving.prediction import error_line, make_row, score_files
+    from tfpipeline.serving.progress import ProgressBar
+    from tfpipeline.serving.reading import Reading
+
+    def readings() -> Iterator[Reading]:
+        for name in names:
+            path = name
+            if name == STDIN:
+                path = stack.enter_context(audio_from_stdin(MAX_FILE_BYTES))
+            yield Reading(path, name, judge.window, bool(flags.timeline), flags.pass_bytes)
+
+    tell = _teller(flags, names, file)
+    failed = 0
+    bar = stack.enter_context(ProgressBar(names))
+    for reading in score_files(readings(), judge, bar.scored):
+        row = make_row(reading, judge)
+        for extra in extras:
+            row |= extra(reading, row)
+        bar.clear()
+        if reading.error:
+            failed += 1
+            print(f"error: {error_line(reading)}", file=sys.stderr, flush=True)
+        tell(row)
+        bar.judged()
+    return failed
+
+
+def _teller(flags: argparse.Namespace, names: list[str], file) -> Callable[[dict], None]:
+    """What becomes of a row."""
+    from tfpipeline.serving.rows import TableLines, csv_line, json_line
+
+    if file:
+        return file.add
+    if flags.json:
+        return lambda row: print(json_line(row), flush=True)
+    if flags.csv:
+        print(csv_line(), flush=True)
+        return lambda row: print(csv_line(row), flush=True)
+    table = TableLines(names)
+    header = [table.header()]
+
+    def tell(row: dict) -> None:
+        for line in (*header, table.line(row)):
+            print(line, flush=True)
+        header.clear()
+        if "contributions" in row:
+            _print_explanation(row)
+        for key in ("picture", "timeline"):
+            if row.get(key):
+                print(f"   {key}: {row[key]}", flush=True)
+
+    return tell
 
 
 def _print_explanation(row: dict) -> None:
@@ -154,4 +204,8 @@ def _print_explanation(row: dict) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is written and closed; to take TensorFlow down in order takes Python more than a second.
+    os._exit(code)

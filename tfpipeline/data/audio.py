@@ -82,55 +82,91 @@ def resample_from(mono: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
     )
 
 
-def read_clip(path: str | Path) -> np.ndarray:
+class UnusableError(ValueError):
+    """A file that cannot be judged.
+
+    Attributes:
+        kind: why, in a word or two that programs can rely on: `not audio`, `empty`, `too short`,
+            `too long`, `silent`, `not finite`.
+    """
+
+    def __init__(self, message: str, kind: str):
+        super().__init__(message)
+        self.kind = kind
+
+
+def read_clip(path: str | Path, name: str | None = None) -> np.ndarray:
     """Reads one file and checks that it can be judged.
 
+    Args:
+        path: of the file.
+        name: for messages; default: the path.
     Returns:
         float32 (samples,) at `SAMPLE_RATE`.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it cannot be decoded, or `check_waveform` refuses it.
+        UnusableError: it cannot be decoded, or `check_waveform` refuses it.
     """
-    file = Path(path)
-    if not file.exists():
-        raise FileNotFoundError(f"{path}: no such file. Is the path right?")
-    if not file.is_file():
-        raise ValueError(f"{path}: expected a file. Received: a folder. Name the files in it.")
-    if not file.stat().st_size:
-        raise ValueError(f"{path}: the file is empty, 0 bytes. Copy or record it again.")
+    name = str(path) if name is None else name
+    check_file(path, name)
     try:
         waveform = _compiled_decode()(tf.constant(os.fsencode(path))).numpy()
     except tf.errors.OpError as error:
-        raise ValueError(f"{path}: cannot be decoded: {_reason(error)}") from None
-    check_waveform(waveform, path)
+        raise UnusableError(f"{name}: cannot be decoded: {_reason(error)}", "not audio") from None
+    check_waveform(waveform, name)
     return waveform
 
 
-def check_waveform(waveform: np.ndarray, path: str | Path) -> None:
-    """Refuses a waveform in which there is nothing to judge.
+def check_file(path: str | Path, name: str | Path) -> None:
+    """Refuses what is no file, or an empty one; `name` is for the message."""
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"{name}: no such file. Is the path right?")
+    if not file.is_file():
+        raise UnusableError(
+            f"{name}: expected a file. Received: a folder. Name the files in it.", "not audio"
+        )
+    if not file.stat().st_size:
+        raise UnusableError(
+            f"{name}: the file is empty, 0 bytes. Copy or record it again.", "empty"
+        )
 
+
+def check_waveform(waveform: np.ndarray, path: str | Path) -> None:
+    """Refuses a waveform in which there is nothing to judge, as `check_levels`."""
+    check_levels(len(waveform), float(np.abs(waveform).max(initial=0)), path)
+
+
+def check_levels(samples: int, peak: float, path: str | Path) -> None:
+    """Refuses a waveform, by its length and its peak, in which there is nothing to judge.
+
+    Args:
+        samples: at `SAMPLE_RATE`.
+        peak: the largest absolute value; NaN or infinite if any sample is.
+        path: for the message.
     Raises:
-        ValueError: it is shorter than `MIN_SECONDS`, holds NaN, infinity or a sample beyond
+        UnusableError: it is shorter than `MIN_SECONDS`, holds NaN, infinity or a sample beyond
             `LOUDEST`, or is silent.
     """
-    if len(waveform) < MIN_SECONDS * SAMPLE_RATE:
-        raise ValueError(
-            f"{path}: too short to judge. Received: {1000 * len(waveform) / SAMPLE_RATE:.0f} ms, "
-            f"where at least {1000 * MIN_SECONDS:.0f} ms are needed."
+    if samples < MIN_SECONDS * SAMPLE_RATE:
+        raise UnusableError(
+            f"{path}: too short to judge. Received: {1000 * samples / SAMPLE_RATE:.0f} ms, "
+            f"where at least {1000 * MIN_SECONDS:.0f} ms are needed.", "too short",
+        )  # fmt: skip
+    if not np.isfinite(peak):
+        raise UnusableError(
+            f"{path}: holds NaN or infinite samples. Write the file again.", "not finite"
         )
-    if not np.isfinite(waveform).all():
-        raise ValueError(f"{path}: holds NaN or infinite samples. Write the file again.")
-    peak = float(np.abs(waveform).max())
     if peak > LOUDEST:
-        raise ValueError(
+        raise UnusableError(
             f"{path}: samples must lie in [-1, 1]. Received: one of ±{peak:.3g}, which no "
-            "recording holds. Is the file damaged?"
-        )
+            "recording holds. Is the file damaged?", "not audio",
+        )  # fmt: skip
     if peak < 10 ** (SILENCE_DBFS / 20):
-        raise ValueError(
+        raise UnusableError(
             f"{path}: silent. Received: a peak of {20 * np.log10(max(peak, 1e-10)):.0f} dBFS, "
-            f"below {SILENCE_DBFS:.0f}. Is it the right channel or file?"
-        )
+            f"below {SILENCE_DBFS:.0f}. Is it the right channel or file?", "silent",
+        )  # fmt: skip
 
 
 def _decode_foreign(path: bytes) -> np.ndarray:

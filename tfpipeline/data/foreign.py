@@ -16,10 +16,13 @@ import struct
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from typing import BinaryIO
 
 import numpy as np
+
+from tfpipeline.data.block_resampling import BlockResampler, SoxrBlocks
 
 MAX_SECONDS = 4 * 3600
 MAX_DECODE_WALL_SECONDS = 600
@@ -37,8 +40,26 @@ UNKNOWN_FRAMES = 2**62
 STREAMS = {"OGG", "MP3", "MPEG"}
 
 
+class TooLongError(ValueError):
+    """There is more in the file than is read of one."""
+
+
 def decode_foreign(path: bytes | str, sample_rate: int) -> np.ndarray:
-    """Reads, decodes, mixes down and resamples one file of any kind.
+    """Reads, decodes, mixes down and resamples one file of any kind: `waveform_blocks`, joined.
+
+    Returns:
+        float32 (ceil(frames * sample_rate / the file's rate),).
+    """
+    blocks = list(waveform_blocks(path, sample_rate))
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def waveform_blocks(
+    path: bytes | str,
+    sample_rate: int,
+    resampler: Callable[[int, int], BlockResampler] = SoxrBlocks,
+) -> Iterator[np.ndarray]:
+    """Reads, decodes, mixes down and resamples one file of any kind, a block at a time.
 
     Channels are averaged, as in the graph. A truncated file is refused where its header tells;
     of a cut stream (Ogg, MP3, ADTS AAC, MPEG-TS, Matroska) what there is comes out.
@@ -46,8 +67,11 @@ def decode_foreign(path: bytes | str, sample_rate: int) -> np.ndarray:
     Args:
         path: of a regular file; only its contents matter, not its name.
         sample_rate: of the result, in Hz.
-    Returns:
-        float32 (ceil(frames * sample_rate / the file's rate),).
+        resampler: the file's rate and `sample_rate`, both in Hz → what changes the one into the
+            other.
+    Yields:
+        float32 (samples,) of any length; all together ceil(frames * sample_rate / the file's rate)
+        samples. Blocks that came before an error are no reason to trust the file.
     Raises:
         OSError: the file cannot be opened.
         ValueError: why it cannot be decoded, in one line that begins "it …" and names no path.
@@ -59,13 +83,13 @@ def decode_foreign(path: bytes | str, sample_rate: int) -> np.ndarray:
     if not status.st_size:
         raise ValueError("it is empty, 0 bytes")
     if status.st_size > MAX_FILE_BYTES:
-        raise ValueError(
+        raise TooLongError(
             f"it is larger than {MAX_FILE_BYTES / 1e6:.0f} MB. "
             f"Received: {status.st_size / 1e6:.0f} MB. Cut it up"
         )
-    waveform, complaint = _decode_by_sndfile(name, sample_rate)
-    if waveform is not None:
-        return waveform
+    complaint = yield from _blocks_by_sndfile(name, sample_rate, resampler)
+    if complaint is None:
+        return
     program = ffmpeg_program()
     if program is None:
         raise ValueError(
@@ -73,7 +97,7 @@ def decode_foreign(path: bytes | str, sample_rate: int) -> np.ndarray:
             "AAC and most else, is not on the PATH. If it is such a file, install ffmpeg: "
             "apt install ffmpeg, brew install ffmpeg, or pip install imageio-ffmpeg"
         )
-    return _decode_by_ffmpeg(program, name, sample_rate)
+    yield from _blocks_by_ffmpeg(program, name, sample_rate, resampler)
 
 
 def ffmpeg_program() -> str | None:
@@ -89,8 +113,10 @@ def ffmpeg_program() -> str | None:
     return program
 
 
-def _decode_by_sndfile(name: str, sample_rate: int) -> tuple[np.ndarray | None, str]:
-    """The waveform, or None and what libsndfile says against the file."""
+def _blocks_by_sndfile(
+    name: str, sample_rate: int, resampler: Callable
+) -> Generator[np.ndarray, None, str | None]:
+    """Yields the waveform; returns what libsndfile says against a file that it cannot read."""
     import soundfile
 
     # By descriptor, because by name libsndfile guesses from the ending, and takes "-" for stdin.
@@ -99,12 +125,14 @@ def _decode_by_sndfile(name: str, sample_rate: int) -> tuple[np.ndarray | None, 
             file = soundfile.SoundFile(opened.fileno(), closefd=False)
         except (soundfile.SoundFileError, ValueError) as error:
             said = getattr(error, "error_string", "") or str(error)
-            return None, _one_line(said)
+            return _one_line(said)
         with file:
             if file.frames >= UNKNOWN_FRAMES:  # FLAC from a pipe; then libsndfile cannot seek
-                return None, "its header does not tell its length"
+                return "its header does not tell its length"
             _refuse_truncated_container(opened, file.format)
             known = file.format not in STREAMS
+            if known and file.frames > MAX_SECONDS * file.samplerate:
+                raise TooLongError(f"it is longer than {MAX_SECONDS:g} s. Cut it up")
             frames, seen = max(1, BLOCK // file.channels), 0
 
             def blocks() -> Iterator[np.ndarray]:
@@ -114,12 +142,12 @@ def _decode_by_sndfile(name: str, sample_rate: int) -> tuple[np.ndarray | None, 
                     yield block
 
             try:
-                waveform = _gather(blocks(), file.samplerate, sample_rate)
+                yield from _resampled(blocks(), file.samplerate, sample_rate, resampler)
             except soundfile.SoundFileError as error:
                 raise ValueError(f"it is damaged; libsndfile: {_one_line(str(error))}") from None
             if known and seen < file.frames:
                 raise ValueError(f"it is truncated: {seen} of {file.frames} samples")
-    return waveform, ""
+    return None
 
 
 def _refuse_truncated_container(opened: BinaryIO, form: str) -> None:
@@ -135,9 +163,10 @@ def _refuse_truncated_container(opened: BinaryIO, form: str) -> None:
         raise ValueError(f"it is truncated: {there} of {promised} bytes")
 
 
-def _decode_by_ffmpeg(program: str, name: str, sample_rate: int) -> np.ndarray:
+def _blocks_by_ffmpeg(
+    program: str, name: str, sample_rate: int, resampler: Callable
+) -> Iterator[np.ndarray]:
     """Runs ffmpeg at the file's own rate and channels; an AU header in the pipe tells them."""
-    late = threading.Event()
     # By descriptor, because some names (%d.png) mean other files to ffmpeg.
     with (
         open(name, "rb") as opened,
@@ -150,38 +179,58 @@ def _decode_by_ffmpeg(program: str, name: str, sample_rate: int) -> np.ndarray:
             pass_fds=[opened.fileno()],
         ) as process,
     ):
-
-        def stop() -> None:
-            late.set()
-            process.kill()
-
-        watchdog = threading.Timer(MAX_DECODE_WALL_SECONDS, stop)
-        watchdog.daemon = True
-        watchdog.start()
-        waveform = None
+        patience = _Patience(process)
+        heard = 0
         try:
-            header = process.stdout.read(24)
+            with patience:
+                header = process.stdout.read(24)
             if len(header) == 24 and header[:4] == b".snd":
                 offset, _, _, rate, channels = struct.unpack(">5I", header[4:])
-                process.stdout.read(offset - 24)
-                waveform = _gather(_big_endian(process.stdout, channels), rate, sample_rate)
-            process.wait()
+                with patience:
+                    process.stdout.read(offset - 24)
+                blocks = _big_endian(process.stdout, channels, patience)
+                for block in _resampled(blocks, rate, sample_rate, resampler):
+                    heard += len(block)
+                    yield block
+            with patience:
+                process.wait()
         finally:
-            watchdog.cancel()
             process.kill()
         complaints.seek(0)
         said = complaints.read(4096).decode("utf-8", "replace")
-    if late.is_set():
+    if patience.lost:
         raise ValueError(
             f"it took ffmpeg more than {MAX_DECODE_WALL_SECONDS:g} s to decode. Cut it up, or "
             "convert it to WAV"
         )
     if "partial file" in said:
         raise ValueError("it is truncated: ffmpeg finds less of it than its index promises")
-    if process.returncode or waveform is None or not len(waveform):
+    if process.returncode or not heard:
         reason = _one_line(said) or "no sound in it"
         raise ValueError(f"it is no audio that libsndfile or ffmpeg can read (ffmpeg: {reason})")
-    return waveform
+
+
+class _Patience:
+    """Kills a program that is waited for too long in all; the time between waits is not its own."""
+
+    def __init__(self, process: subprocess.Popen):
+        self._process = process
+        self._left = MAX_DECODE_WALL_SECONDS
+        self.lost = False
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+        self._timer = threading.Timer(max(0, self._left), self._lose)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._left -= time.monotonic() - self._began
+
+    def _lose(self) -> None:
+        self.lost = True
+        self._process.kill()
 
 
 def _command(program: str, descriptor: int) -> list[str]:
@@ -193,38 +242,38 @@ def _command(program: str, descriptor: int) -> list[str]:
     ]  # fmt: skip
 
 
-def _big_endian(pipe: BinaryIO, channels: int) -> Iterator[np.ndarray]:
+def _big_endian(pipe: BinaryIO, channels: int, patience: _Patience) -> Iterator[np.ndarray]:
     """Blocks of float32 (frames, channels) from a pipe of big-endian floats."""
     frame = 4 * channels  # bytes
-    while octets := pipe.read(max(1, BLOCK // channels) * frame):
+    while True:
+        with patience:
+            octets = pipe.read(max(1, BLOCK // channels) * frame)
+        if not octets:
+            return
         whole = len(octets) // frame * frame
         yield np.frombuffer(octets[:whole], ">f4").astype(np.float32).reshape(-1, channels)
 
 
-def _gather(blocks: Iterator[np.ndarray], rate: int, sample_rate: int) -> np.ndarray:
+def _resampled(
+    blocks: Iterator[np.ndarray], rate: int, sample_rate: int, resampler: Callable
+) -> Iterator[np.ndarray]:
     """Averages the channels of (frames, channels) blocks and resamples them as they come."""
-    import soxr
-
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise ValueError(
             f"its sample rate must lie within {LOWEST_RATE} and {HIGHEST_RATE} Hz. "
             f"Received: {rate} Hz. Is its header right?"
         )
-    stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
-    frames, pieces = 0, []
+    stream = None if rate == sample_rate else resampler(rate, sample_rate)
+    frames = 0
     for block in blocks:
         frames += len(block)
         if frames > MAX_SECONDS * rate:
-            raise ValueError(f"it is longer than {MAX_SECONDS:g} s. Cut it up")
-        mono = block.mean(axis=1)
-        pieces.append(mono if rate == sample_rate else stream.resample_chunk(mono))
-    if not frames:
-        return np.zeros(0, np.float32)
-    if rate != sample_rate:
-        # soxr rounds the length and the graph rounds it up: silence behind, then cut.
-        silence = np.zeros(-(-rate // sample_rate) + 1, np.float32)
-        pieces.append(stream.resample_chunk(silence, last=True))
-    return np.concatenate(pieces)[: -(-frames * sample_rate // rate)]
+            raise TooLongError(f"it is longer than {MAX_SECONDS:g} s. Cut it up")
+        # The mean of one channel would be itself, slowly.
+        mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        yield mono if stream is None else stream.add(mono)
+    if stream is not None and frames:
+        yield stream.end()
 
 
 def _one_line(said: str) -> str:

@@ -21,9 +21,9 @@ import pandas as pd
 from tfpipeline.data.clips import LABELS, UNKNOWN, check_sides, normalise_manifest
 from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
 from tfpipeline.data.corpora.stems import is_generic, sources_of_stems, speaker_of_stem
+from tfpipeline.data.endings import AUDIO_SUFFIXES
 from tfpipeline.data.splits import split_by_best_group
 
-AUDIO_SUFFIXES = ("wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "aac", "mp4")
 ENDINGS = tuple(f".{suffix}" for suffix in AUDIO_SUFFIXES)
 SPEAKERS_A_PART = 3  # with fewer, what looks like speakers may be anything
 ALMOST_ALL = 0.95

@@ -1,0 +1,191 @@
+"""Rows of readings that a judge of one line scores: order, batches, evidence, failures."""
+
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+from tfpipeline.evaluation.calibration import Calibration
+from tfpipeline.serving import prediction
+from tfpipeline.serving.abstention import needed_speech
+from tfpipeline.serving.prediction import FIELDS, make_row, score_files
+from tfpipeline.serving.reading import Reading
+
+WINDOW = 16_000
+
+
+class LoudnessJudge:
+    """A window's score is its level; batches are noted."""
+
+    name, fingerprint, window, batch_size = "loudness", "1", WINDOW, 4
+    calibration, threshold = Calibration(1.0, 0.0), 0.0
+
+    def __init__(self):
+        self.batches = []
+
+    def score_windows(self, windows):
+        self.batches.append(len(windows))
+        return 20 * np.log10(windows.astype(np.float64).std(axis=1)) + 20
+
+
+@pytest.fixture
+def files(tmp_path, speech):
+    """Clips of awkward lengths, some of several windows; one of them is no audio."""
+    paths = []
+    lengths = (WINDOW - 1, WINDOW, WINDOW + 1, 900, 3 * WINDOW, 2 * WINDOW + 1, 64_000, 20_000)
+    for number, samples in enumerate(lengths * 2):
+        path = tmp_path / f"{number}.wav"
+        if number == 5:
+            path.write_text("no audio")
+        else:
+            soundfile.write(path, speech[number % 6, :samples], 16_000, subtype="FLOAT")
+        paths.append(str(path))
+    return paths
+
+
+def judged(files, judge, **options):
+    return list(score_files((Reading(f, f, judge.window, **options) for f in files), judge))
+
+
+def expected_scores(path, judge):
+    from tfpipeline.data.audio import read_clip
+    from tfpipeline.data.windows import cut_windows
+
+    return judge.score_windows(cut_windows(read_clip(path)[None], WINDOW)[0].numpy())
+
+
+@pytest.mark.parametrize(("workers", "ahead"), [(2, 40), (1, 1), (3, 2)])
+def test_scores_are_those_of_each_file_alone(files, workers, ahead, monkeypatch):
+    monkeypatch.setattr(prediction, "WORKERS", workers)
+    monkeypatch.setattr(prediction, "AHEAD_FILES", ahead)
+    judge = LoudnessJudge()
+    readings = judged(files, judge)
+    assert [reading.name for reading in readings] == files
+    assert max(judge.batches) <= judge.batch_size
+    assert sum(judge.batches) == sum(len(reading.scores) for reading in readings)
+    for number, reading in enumerate(readings):
+        if number == 5:
+            assert "cannot be decoded" in str(reading.error)
+            continue
+        np.testing.assert_allclose(reading.scores, expected_scores(files[number], judge))
+        assert len(reading.places()) == len(reading.scores)
+
+
+def test_a_long_file_is_read_in_parts(tmp_path, speech, monkeypatch):
+    from tfpipeline.data import foreign
+
+    monkeypatch.setattr(foreign, "BLOCK", 30_011)
+    path = tmp_path / "long.flac"
+    soundfile.write(path, np.concatenate([*speech, speech[0, :777]]), 16_000)
+    judge = LoudnessJudge()
+    (reading,) = judged([path], judge)
+    assert len(judge.batches) > 1
+    np.testing.assert_allclose(reading.scores, expected_scores(path, judge))
+    end = (len(speech) * 64_000 + 777) / 16_000
+    assert reading.places()[-1] == pytest.approx([end - 1, end])
+
+
+def test_what_fails_late_leaves_the_others_alone(tmp_path, speech, monkeypatch):
+    from tfpipeline.data import foreign
+
+    monkeypatch.setattr(foreign, "BLOCK", 30_000)
+    sound = np.tile(np.concatenate(list(speech)), 2)
+    sound[-3] = np.nan
+    soundfile.write(tmp_path / "late.wav", sound, 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "good.wav", speech[0], 16_000)
+    names = [str(tmp_path / name) for name in ("good.wav", "late.wav", "none.wav")]
+    judge = LoudnessJudge()
+    rows = [make_row(r, judge) for r in judged([*names, names[0]], judge)]
+    assert [row["status"] for row in rows] == ["ok", "not finite", "missing", "ok"]
+    assert rows[3] | {"path": 0} == rows[0] | {"path": 0}
+    for row in rows[1:3]:
+        assert list(row) == list(FIELDS)
+        assert row["reason"].startswith(f"{row['path']}: ")
+        nothing = ("seconds", "score", "llr", "probability", "verdict", "confidence")
+        assert [row[key] for key in nothing] == [None] * 6
+
+
+def test_the_first_row_does_not_wait_for_the_last_file(files, monkeypatch):
+    """The files behind the first are held back until its row is out."""
+    out = threading.Event()
+    read = Reading.read
+
+    def late(self):
+        assert self.name == files[0] or out.wait(60)
+        return read(self)
+
+    monkeypatch.setattr(Reading, "read", late)
+    judge = LoudnessJudge()
+    rows = score_files((Reading(f, f, WINDOW) for f in files), judge)
+    assert next(rows).name == files[0]
+    out.set()
+    assert len(list(rows)) == len(files) - 1
+
+
+def test_nothing_is_read_far_ahead(files, monkeypatch):
+    monkeypatch.setattr(prediction, "AHEAD_FILES", 3)
+    taken = []
+
+    def readings():
+        for file in files:
+            taken.append(file)
+            yield Reading(file, file, WINDOW)
+
+    rows = score_files(readings(), LoudnessJudge())
+    next(rows)
+    assert len(taken) <= 6
+    rows.close()  # and a stop leaves no thread behind that anyone waits for
+
+
+def row_of(scores, samples, speech, judge=None):
+    reading = Reading("a", "a", WINDOW)
+    reading.activity.seconds = samples / 16_000
+    reading.activity.speech_seconds = speech and needed_speech(samples / 16_000)
+    reading.activity.loudest_dbfs = -20.0
+    reading.samples, reading.read_windows = samples, len(scores)
+    reading.scores, reading.finished = list(scores), True
+    return make_row(reading, judge or LoudnessJudge())
+
+
+def test_evidence_is_what_speaks_most_for_the_verdict():
+    row = row_of([1.0, 5.0, -0.5, 3.0, 2.0], 4 * WINDOW + 8_000, True)
+    assert (row["verdict"], row["score"]) == ("spoof", pytest.approx(2.1))
+    assert row["evidence"] == [
+        {"start": 1.0, "end": 2.0, "score": 5.0}, {"start": 3.0, "end": 4.0, "score": 3.0},
+        {"start": 3.5, "end": 4.5, "score": 2.0},
+    ]  # fmt: skip
+    assert row["confidence"] == row["probability"] == pytest.approx(1 / (1 + np.exp(-2.1)))
+    row = row_of([-1.0, 0.5, -2.0], 3 * WINDOW, True)
+    assert row["verdict"] == "bonafide"
+    assert [own["score"] for own in row["evidence"]] == [-2.0, -1.0]
+    assert row["confidence"] == 1 - row["probability"] > 0.5
+    assert row_of([2.0], 9_000, True)["evidence"] == [
+        {"start": 0.0, "end": 0.5625, "score": 2.0}
+    ]  # fmt: skip
+
+
+def test_an_abstention_keeps_its_score():
+    row = row_of([1.0, 5.0], 2 * WINDOW, False)
+    assert (row["verdict"], row["score"], row["status"]) == ("abstained", 3.0, "ok")
+    assert row["reason"].startswith("no speech")
+    assert row["confidence"] is None
+    assert row["evidence"] == []
+    row = row_of([5.0, -6.0, 0.1], 3 * WINDOW, True)
+    assert row["reason"].startswith("windows disagree: of 3, 1 say spoof and 1 bonafide")
+    assert [own["score"] for own in row["evidence"]] == [5.0, -6.0]
+
+
+def test_a_threshold_decides_and_is_itself_spoof():
+    judge = LoudnessJudge()
+    judge.threshold = 2.0
+    assert row_of([2.0], WINDOW, True, judge)["verdict"] == "spoof"
+    row = row_of([np.nextafter(2.0, 0)], WINDOW, True, judge)
+    assert row["verdict"] == "bonafide"
+    assert row["confidence"] < 0.5  # as the docstring warns
+    assert row["evidence"]
+
+
+def test_scores_that_are_not_finite_stop_the_command():
+    with pytest.raises(ValueError, match=r"scores must be finite\. Received: nan from loudness"):
+        row_of([1.0, np.nan], 2 * WINDOW, True)

@@ -1,0 +1,185 @@
+"""Files become rows: decoded in threads, scored in batches across files, given out in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from tfpipeline.data.audio import SAMPLE_RATE, UnusableError
+from tfpipeline.serving.abstention import reason_to_abstain
+from tfpipeline.serving.judges import Judge
+from tfpipeline.serving.ragged import CLIPPED_SHARE
+from tfpipeline.serving.reading import Reading
+from tfpipeline.serving.status import CLIPPED, OK, STATUSES
+
+# Threads that decode, and files that are read or being read ahead of the one that is scored.
+WORKERS, AHEAD_FILES = 2, 40
+EVIDENCE_WINDOWS = 3
+
+FIELDS = (
+    "path", "seconds", "score", "llr", "probability", "verdict", "confidence", "evidence",
+    "reason", "status",
+)  # fmt: skip
+
+
+def score_files(
+    readings: Iterable[Reading], judge: Judge, progress: Callable[[float], None] = lambda _: None
+) -> Iterator[Reading]:
+    """Reads and scores files, each window in a batch with those of its neighbours.
+
+    The first files are scored as soon as they are read; batches fill where reading is ahead.
+
+    Args:
+        readings: fresh ones, in order; they are taken as they are needed.
+        judge: gives the scores.
+        progress: is told how many seconds of audio have been scored, after each batch.
+    Yields:
+        The same readings, finished, in order: with as many scores as windows, or an error.
+    """
+    upcoming = iter(readings)
+    reading_now: deque[tuple[Reading, Future]] = deque()
+    owed: deque[Reading] = deque()
+    held: deque[tuple[Reading, np.ndarray]] = deque()
+
+    def score_batch() -> None:
+        parts, owners = [], []
+        while held and len(owners) < judge.batch_size:
+            own, windows = held.popleft()
+            taken = windows[: judge.batch_size - len(owners)]
+            if len(taken) < len(windows):
+                held.appendleft((own, windows[len(taken) :]))
+            parts.append(taken)
+            owners.extend([own] * len(taken))
+        scores = judge.score_windows(np.concatenate(parts)).tolist()
+        for own, score in zip(owners, scores, strict=True):
+            own.scores.append(score)
+        progress(len(owners) * judge.window / SAMPLE_RATE)
+
+    def complete() -> Iterator[Reading]:
+        while owed and owed[0].finished and (
+            owed[0].error or len(owed[0].scores) >= owed[0].read_windows
+        ):  # fmt: skip
+            yield owed.popleft()
+
+    pool = ThreadPoolExecutor(WORKERS)
+    try:
+        while True:
+            while len(reading_now) < AHEAD_FILES and (own := next(upcoming, None)) is not None:
+                reading_now.append((own, pool.submit(own.read)))
+            if not reading_now:
+                break
+            own, future = reading_now.popleft()
+            while held and not future.done():
+                score_batch()
+                yield from complete()
+            windows, last = future.result()
+            if not owed or owed[-1] is not own:
+                owed.append(own)
+            if len(windows):
+                held.append((own, windows))
+            own.finished = last
+            if not last:
+                reading_now.appendleft((own, pool.submit(own.read)))
+            elif own.contents is not None and not own.error:
+                _score_contents(own, judge)
+            while sum(len(windows) for _, windows in held) >= judge.batch_size:
+                score_batch()
+            yield from complete()
+        while held:
+            score_batch()
+            yield from complete()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _score_contents(reading: Reading, judge: Judge) -> None:
+    """Sends a file as it is."""
+    try:
+        reading.scores = judge.score_bytes(reading.contents).tolist()
+    except UnusableError as error:
+        reading.error = UnusableError(f"{reading.name}: {error}", error.kind)
+        return
+    if len(reading.scores) != reading.read_windows:
+        raise ValueError(
+            f"{reading.name}: expected a score of each of its {reading.read_windows} windows. "
+            f"Received: {len(reading.scores)}. Has the server another window?"
+        )
+
+
+def make_row(reading: Reading, judge: Judge) -> dict[str, Any]:
+    """The row of a finished reading.
+
+    Returns:
+        `path`; `seconds`; `score`, the raw log-odds, mean over windows; `llr` and `probability` of
+        spoof, calibrated; `verdict`: `spoof` where score >= threshold, else `bonafide`, or
+        `abstained`; `confidence`, the calibrated probability that the verdict is right:
+        `probability` of a spoof, 1 - `probability` of a bonafide clip, None of an abstained one
+        (near the threshold it may be below a half, since the threshold is chosen for equal error
+        rates, not at a probability of a half); `evidence`: of the windows, at most
+        `EVIDENCE_WINDOWS` that speak most for the verdict, the strongest first, each `start` and
+        `end` in seconds and `score`, and of a clip whose windows disagree the strongest of both
+        sides; `reason` of an abstention, or what is wrong with the file; `status`: `ok`, `clipped`
+        (more than a thousandth of the samples at full scale), or in a word why there is no score.
+        What there is not is None.
+    """
+    row: dict[str, Any] = dict.fromkeys(FIELDS)
+    row |= {"path": reading.name, "evidence": [], "status": "ok"}
+    if reading.error:
+        return row | {"status": _status(reading.error), "reason": error_line(reading)}
+    scores = np.array(reading.scores)
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            f"{reading.name}: scores must be finite. Received: {scores[~np.isfinite(scores)][0]} "
+            f"from {judge.name}. Are its weights damaged?"
+        )
+    score = float(scores.mean())
+    probability = float(judge.calibration.probability(score))
+    spoof = score >= judge.threshold
+    clipped = reading.clipped > CLIPPED_SHARE * reading.samples
+    reason = reason_to_abstain(reading.activity, judge.calibration.probability(scores))
+    row |= {
+        "seconds": reading.seconds, "score": score, "llr": float(judge.calibration.llr(score)),
+        "probability": probability, "reason": reason,
+        "status": STATUSES[CLIPPED if clipped else OK],
+    }  # fmt: skip
+    if reason is None:
+        row["verdict"] = "spoof" if spoof else "bonafide"
+        row["confidence"] = probability if spoof else 1 - probability
+        row["evidence"] = _strongest(reading, scores, judge.threshold, [spoof])
+    else:
+        row["verdict"] = "abstained"
+        if reason.startswith("windows disagree"):
+            row["evidence"] = _strongest(reading, scores, judge.threshold, [True, False])
+    return row
+
+
+def error_line(reading: Reading) -> str:
+    """What is wrong with a file, in one line."""
+    return " ".join(str(reading.error).split())
+
+
+def _strongest(
+    reading: Reading, scores: np.ndarray, threshold: float, sides: list[bool]
+) -> list[dict[str, float]]:
+    """The windows furthest on each side of the threshold that is asked for: True is spoof's."""
+    places, found = reading.places(), []
+    for spoof in sides:
+        order = np.argsort(-scores if spoof else scores, kind="stable")
+        own = [at for at in order if (scores[at] >= threshold) == spoof]
+        found += own[: EVIDENCE_WINDOWS if len(sides) == 1 else 1]
+    return [
+        {"start": float(places[at, 0]), "end": float(places[at, 1]), "score": float(scores[at])}
+        for at in found
+    ]
+
+
+def _status(error: Exception) -> str:
+    if isinstance(error, UnusableError):
+        return error.kind
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    return "unreadable" if isinstance(error, OSError) else "not audio"
