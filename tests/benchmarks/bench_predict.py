@@ -6,13 +6,14 @@ In one run it prints (a) clips/s of `predict --out` over the WAV files of the de
 ratio to the bare compiled model on a batch held in memory, in interleaved rounds; the start of the
 process is not counted; (b) how many times faster than real time a FLAC file of three hours, made of
 the corpus's speech at 24 kHz, is judged, and the peak memory of the whole process; (c) the seconds
-of a whole process that judges one file, and those until its row is there.
+of a whole process that judges one file, until its row is there, and of processor.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -120,13 +121,16 @@ def _long(run: str, paths: list[str], hours: float, folder: Path) -> None:
 def _cold(run: str, paths: list[str]) -> None:
     argv = [sys.executable, "-m", "tfpipeline.predict", "--run", run, "--json", paths[0]]
     for number in range(COLD):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             process.stdout.readline()
             first = time.perf_counter() - began
             process.wait()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         print(
-            f"cold {number + 1}: row after {first:.2f} s, end {time.perf_counter() - began:.2f} s"
+            f"cold {number + 1}: row after {first:.2f} s, end {time.perf_counter() - began:.2f} s, "
+            f"{used:.2f} s of processor"
         )
 
 

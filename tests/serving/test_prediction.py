@@ -143,7 +143,7 @@ def row_of(scores, samples, speech, judge=None):
     reading.activity.seconds = samples / 16_000
     reading.activity.speech_seconds = speech and needed_speech(samples / 16_000)
     reading.activity.loudest_dbfs = -20.0
-    reading.samples, reading.read_windows = samples, len(scores)
+    reading.samples, reading.silent = samples, [False] * len(scores)
     reading.scores, reading.finished = list(scores), True
     return make_row(reading, judge or LoudnessJudge())
 
@@ -163,6 +163,21 @@ def test_evidence_is_what_speaks_most_for_the_verdict():
     assert row_of([2.0], 9_000, True)["evidence"] == [
         {"start": 0.0, "end": 0.5625, "score": 2.0}
     ]  # fmt: skip
+
+
+def test_silence_is_no_evidence(tmp_path, speech):
+    sound = np.concatenate([np.zeros(WINDOW), speech[0, :WINDOW], np.zeros(WINDOW)])
+    soundfile.write(tmp_path / "a.wav", sound, 16_000)
+    judge = LoudnessJudge()
+    judge.score_windows = lambda windows: np.where(windows.any(axis=1), -5.0, -9.0)
+    (reading,) = judged([tmp_path / "a.wav"], judge)
+    row = make_row(reading, judge)
+    assert row["score"] == pytest.approx(-23 / 3)  # in the mean, as in training
+    assert row["evidence"] == [{"start": 1.0, "end": 2.0, "score": -5.0}]
+    judge.score_windows = lambda windows: np.where(windows.any(axis=1), -5.0, 9.0)
+    (reading,) = judged([tmp_path / "a.wav"], judge)
+    row = make_row(reading, judge)
+    assert (row["verdict"], row["evidence"]) == ("spoof", [])  # silence does not disagree either
 
 
 def test_an_abstention_keeps_its_score():

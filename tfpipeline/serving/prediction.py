@@ -120,11 +120,11 @@ def make_row(reading: Reading, judge: Judge) -> dict[str, Any]:
         `probability` of a spoof, 1 - `probability` of a bonafide clip, None of an abstained one
         (near the threshold it may be below a half, since the threshold is chosen for equal error
         rates, not at a probability of a half); `evidence`: of the windows, at most
-        `EVIDENCE_WINDOWS` that speak most for the verdict, the strongest first, each `start` and
-        `end` in seconds and `score`, and of a clip whose windows disagree the strongest of both
-        sides; `reason` of an abstention, or what is wrong with the file; `status`: `ok`, `clipped`
-        (more than a thousandth of the samples at full scale), or in a word why there is no score.
-        What there is not is None.
+        `EVIDENCE_WINDOWS` that are not silent and speak most for the verdict, the strongest first,
+        each `start` and `end` in seconds and `score`, and of a clip whose windows disagree the
+        strongest of both sides; `reason` of an abstention, or what is wrong with the file;
+        `status`: `ok`, `clipped` (more than a thousandth of the samples at full scale), or in a
+        word why there is no score. What there is not is None.
     """
     row: dict[str, Any] = dict.fromkeys(FIELDS)
     row |= {"path": reading.name, "evidence": [], "status": "ok"}
@@ -140,7 +140,9 @@ def make_row(reading: Reading, judge: Judge) -> dict[str, Any]:
     probability = float(judge.calibration.probability(score))
     spoof = score >= judge.threshold
     clipped = reading.clipped > CLIPPED_SHARE * reading.samples
-    reason = reason_to_abstain(reading.activity, judge.calibration.probability(scores))
+    # A silent window has a part in the score, as in training, but says nothing by itself.
+    heard = scores[~np.array(reading.silent)]
+    reason = reason_to_abstain(reading.activity, judge.calibration.probability(heard))
     row |= {
         "seconds": reading.seconds, "score": score, "llr": float(judge.calibration.llr(score)),
         "probability": probability, "reason": reason,
@@ -169,7 +171,9 @@ def _strongest(
     places, found = reading.places(), []
     for spoof in sides:
         order = np.argsort(-scores if spoof else scores, kind="stable")
-        own = [at for at in order if (scores[at] >= threshold) == spoof]
+        own = [
+            at for at in order if (scores[at] >= threshold) == spoof and not reading.silent[at]
+        ]  # fmt: skip
         found += own[: EVIDENCE_WINDOWS if len(sides) == 1 else 1]
     return [
         {"start": float(places[at, 0]), "end": float(places[at, 1]), "score": float(scores[at])}

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpipeline.data.audio import SAMPLE_RATE, check_file
+from tfpipeline.data.audio import SAMPLE_RATE, SILENCE_DBFS, check_file
 from tfpipeline.data.streaming import read_header, stream_clip, stream_windows
 from tfpipeline.serving.abstention import Activity
 from tfpipeline.serving.ragged import FULL_SCALE
 from tfpipeline.serving.spectrogram import LongSpectrogram
 
 AHEAD_WINDOWS = 15  # that one `read` gathers, or a little more: a minute
+SILENT_PEAK = 10 ** (SILENCE_DBFS / 20)
 MOST_BYTES_PASSED = 8 * 2**20  # of a WAV file that is sent as it is: some four minutes
 
 
@@ -31,7 +32,7 @@ class Reading:
         contents: the bytes of the file, if it is a WAV file that is to be sent as it is; then
             `read` gives no windows, but counts them.
         scores: of the windows that were scored; whoever scores them appends.
-        read_windows: how many windows there were so far.
+        silent: of each window so far, whether it is silent.
         finished: all windows have been taken.
         error: why it cannot be judged, None while that is not known.
     """
@@ -41,7 +42,8 @@ class Reading:
         pass_bytes: bool = False,
     ):  # fmt: skip
         self.path, self.name, self.window = path, name, window
-        self.samples = self.clipped = self.read_windows = 0
+        self.samples = self.clipped = 0
+        self.silent: list[bool] = []
         self.activity = Activity()  # another once the file is open
         self.spectrogram = LongSpectrogram() if spectrogram else None
         self.contents: bytes | None = None
@@ -50,6 +52,11 @@ class Reading:
         self.error: Exception | None = None
         self._pass_bytes = pass_bytes
         self._windows = stream_windows(self._blocks(), window)
+
+    @property
+    def read_windows(self) -> int:
+        """How many windows there were so far."""
+        return len(self.silent)
 
     @property
     def seconds(self) -> float:
@@ -70,7 +77,9 @@ class Reading:
                 if windows is None:
                     last = True
                 else:
-                    self.read_windows += len(windows)
+                    self.silent += [
+                        max(own.max(), -own.min()) < SILENT_PEAK for own in windows
+                    ]  # fmt: skip
                     gathered.append(windows if self.contents is None else windows[:0])
         except (OSError, ValueError) as error:
             self.error, last = error, True
