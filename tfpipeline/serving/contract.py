@@ -149,10 +149,23 @@ def parse_contract(text: str | bytes, source: str) -> dict:
     """
     try:
         contract = json.loads(text)
-        schema = contract["schema"]
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__} {error}"
-        raise ValueError(f"{source}: a contract is a JSON object. Received: {reason}.") from None
+    except ValueError as error:
+        raise ValueError(f"{source}: a contract is a JSON object. Received: {error}.") from None
+    return check_contract(contract, source)
+
+
+def check_contract(contract: object, source: str) -> dict:
+    """Returns a contract that this version can follow.
+
+    Args:
+        contract: as read from JSON.
+        source: where it comes from, named in errors.
+    Raises:
+        ValueError: it is none, or of another kind.
+    """
+    if not isinstance(contract, dict):
+        raise ValueError(f"{source}: a contract is a JSON object. Received: {contract!r:.100}.")
+    schema = contract.get("schema")
     if schema != SCHEMA:
         raise ValueError(
             f"{source}: schema must be {SCHEMA}. Received: {schema!r}. "

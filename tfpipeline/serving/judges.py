@@ -84,32 +84,21 @@ class ServerJudge:
         client: of `tfpipeline.serving.client.open_client`.
         url: of the server, for messages.
     Raises:
-        ValueError: the contract lacks something, or is for another sample rate or polarity.
+        ValueError: as `tfpipeline.serving.contract.check_contract`.
     """
 
     batch_size = 8  # 2 MB: requests have limits
 
     def __init__(self, client, url: str):
-        from tfpipeline.data.audio import SAMPLE_RATE
+        from tfpipeline.serving.contract import check_contract
 
         self._client, self._url = client, url
-        contract = client.contract()
-        try:
-            rate = contract["sample_rate"]
-            self.name = str(contract["name"])
-            self.window = int(contract["window_samples"])
-            self.threshold = float(contract["threshold"]["value"])
-            own = contract["calibration"]
-            self.calibration = Calibration(*(float(own[key]) for key in ("a", "b", "prior")))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{url}: expected a contract with name, sample_rate, window_samples, threshold and "
-                f"calibration. Received: {error!r}. Export the run again."
-            ) from None
-        if rate != SAMPLE_RATE:
-            raise ValueError(
-                f"{url}: windows are sent at {SAMPLE_RATE} Hz. Received: a contract for {rate} Hz."
-            )
+        contract = check_contract(client.contract(), url)
+        self.name = contract["name"]
+        self.window = contract["window_samples"]
+        self.threshold = float(contract["threshold"]["value"])
+        own = contract["calibration"]
+        self.calibration = Calibration(*(float(own[key]) for key in ("a", "b", "prior")))
         text = json.dumps(contract, sort_keys=True)
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
