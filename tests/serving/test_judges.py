@@ -56,7 +56,7 @@ def test_the_contract_takes_the_place_of_the_run():
 def test_bad_contracts_are_refused():
     with pytest.raises(ValueError, match="grpc://here: expected 16000 Hz"):
         ServerJudge(FakeClient(sample_rate=8_000), "grpc://here")
-    with pytest.raises(ValueError, match="grpc://here: threshold.value must be"):
+    with pytest.raises(ValueError, match=r"grpc://here: threshold\.value must be"):
         ServerJudge(FakeClient(threshold={}), "grpc://here")
 
 
