@@ -18,7 +18,7 @@ PATIENCE = 30  # rounds without a better validation loss
 
 def build_histgb(
     seed: int, *, max_iter: int = 400, learning_rate: float = 0.1, max_leaf_nodes: int = 31,
-    min_samples_leaf: int = 20, l2_regularization: float = 0.0,
+    min_samples_leaf: int = 20, l2_regularization: float = 0.0, max_features: float = 1.0,
 ):  # fmt: skip
     """scikit-learn's HistGradientBoosting; the published baseline's settings."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -26,30 +26,36 @@ def build_histgb(
     return HistGradientBoostingClassifier(
         max_iter=max_iter, learning_rate=learning_rate, max_leaf_nodes=max_leaf_nodes,
         min_samples_leaf=min_samples_leaf, l2_regularization=l2_regularization,
+        max_features=max_features,
         early_stopping=True, n_iter_no_change=PATIENCE, random_state=seed,
     )  # fmt: skip
 
 
 def build_lightgbm(
     seed: int, *, n_estimators: int = 400, learning_rate: float = 0.1, num_leaves: int = 31,
-    min_child_samples: int = 20,
+    min_child_samples: int = 20, reg_lambda: float = 0.0, colsample_bytree: float = 1.0,
 ):  # fmt: skip
     """LightGBM."""
     from lightgbm import LGBMClassifier
 
     return LGBMClassifier(
         n_estimators=n_estimators, learning_rate=learning_rate, num_leaves=num_leaves,
-        min_child_samples=min_child_samples, random_state=seed, deterministic=True,
+        min_child_samples=min_child_samples, reg_lambda=reg_lambda,
+        colsample_bytree=colsample_bytree, random_state=seed, deterministic=True,
         force_row_wise=True, n_jobs=-1, verbose=-1,
     )  # fmt: skip
 
 
-def build_catboost(seed: int, *, iterations: int = 400, learning_rate: float = 0.1, depth: int = 6):
+def build_catboost(
+    seed: int, *, iterations: int = 400, learning_rate: float = 0.1, depth: int = 6,
+    l2_leaf_reg: float = 3.0,
+):  # fmt: skip
     """CatBoost with symmetric trees."""
     from catboost import CatBoostClassifier
 
     return CatBoostClassifier(
-        iterations=iterations, learning_rate=learning_rate, depth=depth, random_seed=seed,
+        iterations=iterations, learning_rate=learning_rate, depth=depth,
+        l2_leaf_reg=l2_leaf_reg, random_seed=seed,
         verbose=False, allow_writing_files=False, thread_count=-1,
     )  # fmt: skip
 

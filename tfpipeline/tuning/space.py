@@ -190,8 +190,8 @@ def _parameter(key: str, raw: Any, earlier: Mapping[str, Parameter], where: str)
     kinds = [kind for kind in ("choice", "int", "float") if isinstance(raw, dict) and kind in raw]
     if len(kinds) != 1 or set(raw) - {*kinds, "log", "step", "when"}:
         raise ValueError(
-            f"{where} must be {{choice: [values]}}, {{int: [low, high]}} or {{float: [low, high]}}, "
-            f"with log, step and when at will. Received: {raw!r}"
+            f"{where} must be {{choice: [values]}}, {{int: [low, high]}} or "
+            f"{{float: [low, high]}}, with log, step and when at will. Received: {raw!r}"
         )
     kind = kinds[0]
     listed = raw[kind]
@@ -224,9 +224,7 @@ def _conditions(raw: Any, earlier: Mapping[str, Parameter], where: str) -> tuple
     for key, value in raw.items():
         parent = earlier.get(key)
         if parent is None or parent.kind != "choice":
-            raise ValueError(
-                f"{where}: when names a choice that stands above it. Received: {key}."
-            )
+            raise ValueError(f"{where}: when names a choice that stands above it. Received: {key}.")
         allowed = tuple(_frozen(v) for v in (value if isinstance(value, list) else [value]))
         for own in allowed:
             if own not in parent.values:
