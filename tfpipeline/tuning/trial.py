@@ -76,6 +76,7 @@ class Bench:
             while len(self._tables) >= FEATURE_TABLES:
                 del self._tables[next(iter(self._tables))]
             self._tables[key] = training_features(config, self.clips, self.audio)
+            keras.utils.clear_session()
         return self._tables[key]
 
 
@@ -156,9 +157,9 @@ def _score(
 ) -> tuple[np.ndarray, int]:
     """Fits on `train`, selecting on `validation`, and scores the clips of a part."""
     rows = np.flatnonzero(clips["part"] == part)
+    if is_classifier(config):
+        return _score_features(bench.features(config), config, clips, rows), 0
     try:
-        if is_classifier(config):
-            return _score_features(bench.features(config), config, clips, rows), 0
         folder.mkdir(parents=True, exist_ok=True)
         detector, selection, _ = fit_network(config, clips, bench.audio, folder, until)
         if selection.interrupted:
