@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 from keras_tuner.engine.base_tuner import BaseTuner
 
 from tfpipeline.config import Config
@@ -85,6 +86,8 @@ class Trials(BaseTuner):
     def __init__(self, search: Search, oracle: Kept, announce: Callable[[str], None]):
         self.shared, self.announce = search, announce
         self._idle = False
+        # Every trial traces its graphs anew, which TensorFlow would warn of.
+        tf.get_logger().setLevel("ERROR")
         with contextlib.redirect_stdout(sys.stderr):
             super().__init__(oracle, directory=str(search.folder), project_name=TRIALS)
         self.save()  # so that a search killed in its first trial goes on with it

@@ -178,10 +178,10 @@ def rounded(parameter: Parameter, value: Any) -> Any:
     """A drawn number with few digits, inside its range; a choice as it is."""
     if parameter.kind == "choice":
         return value
-    if parameter.kind == "int":
-        return int(value)
     low, high = parameter.values
-    return min(max(float(f"{value:.{DIGITS}g}"), low), high)
+    # keras-tuner's Bayesian search draws one more than the highest integer of a logarithmic range.
+    number = int(value) if parameter.kind == "int" else float(f"{value:.{DIGITS}g}")
+    return min(max(number, low), high)
 
 
 def _parameter(key: str, raw: Any, earlier: Mapping[str, Parameter], where: str) -> Parameter:
