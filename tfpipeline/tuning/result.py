@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tfpipeline.config import Config, config_to_yaml
 from tfpipeline.files.atomic import write_json, write_text
 from tfpipeline.tuning.pictures import draw_search
 from tfpipeline.tuning.records import START, Record, best_record, read_records, write_trials
-from tfpipeline.tuning.search import Search
+from tfpipeline.tuning.search import Search, logged
 from tfpipeline.tuning.space import config_with
 from tfpipeline.tuning.trial import is_classifier, judge_on_folds, judge_on_validation
 
@@ -80,15 +81,16 @@ def _judge(search: Search, record: Record, config: Config) -> dict[str, dict[str
     """
     folder = search.folder / "compared" / record.trial
     folds = search.bench.folds
-    if is_classifier(config) and folds:
-        return {
-            "validation": _figures(judge_on_validation(search.bench, config, folder)),
-            "folds": record.figures,
-        }
-    found = {"validation": record.figures}
-    if folds:
-        found["folds"] = _figures(judge_on_folds(search.bench, config, folder))
-    return found
+    if not folds:
+        return {"validation": record.figures}
+    if not is_classifier(config):
+        print(f"{record.trial}: training on {folds} folds", file=sys.stderr)
+    with logged(folder):
+        if is_classifier(config):
+            validation = _figures(judge_on_validation(search.bench, config, folder))
+            return {"validation": validation, "folds": record.figures}
+        on_folds = _figures(judge_on_folds(search.bench, config, folder))
+    return {"validation": record.figures, "folds": on_folds}
 
 
 def _figures(figures: dict[str, float]) -> dict[str, float]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import io
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class Trials(BaseTuner):
         self._idle = False
         # Every trial traces its graphs anew, which TensorFlow would warn of.
         tf.get_logger().setLevel("ERROR")
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
             super().__init__(oracle, directory=str(search.folder), project_name=TRIALS)
         self.save()  # so that a search killed in its first trial goes on with it
 
@@ -147,12 +147,12 @@ def _recorded(
     begun = time.perf_counter()
     figures: dict[str, float] = {}
     error = None
-    with (folder / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
+    with logged(folder):
         try:
             config = config_with(search.base, values)
             figures = judge_trial(search.bench, config, folder, until)
         except Exception as failure:  # a trial may fail in any way, and the search goes on
-            traceback.print_exc(file=log)
+            traceback.print_exc()
             error = f"{type(failure).__name__}: {' '.join(str(failure).split())}"[:500]
     epochs = int(figures.pop("epochs", 0))
     pruning = search.plan.algorithm == "hyperband" and trial != START
@@ -165,6 +165,17 @@ def _recorded(
     )  # fmt: skip
     write_record(search.folder, record)
     return record
+
+
+@contextlib.contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Sends what is told on stderr into a folder's `log.txt`, line by line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        (folder / "log.txt").open("a", buffering=1, encoding="utf-8") as log,
+        contextlib.redirect_stderr(log),
+    ):
+        yield
 
 
 def remove_checkpoints(search: Search) -> None:

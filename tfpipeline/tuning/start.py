@@ -10,11 +10,14 @@ from pathlib import Path
 
 from tfpipeline.config import Config
 from tfpipeline.files.atomic import write_json
+from tfpipeline.training.classifiers import CLASSIFIERS
 from tfpipeline.tuning.space import Plan, config_with, plan_to_dict, probes
 from tfpipeline.tuning.trial import check_options, is_classifier
 
 SETTINGS = "plan.json"
 FREE = ("max_trials", "max_minutes")  # budgets that a resumed search may change
+# A network's folds compare start and best in the end; no trial is judged on them.
+FREE_OF_NETWORKS = (*FREE, "folds")
 POLL_SECONDS = 0.5
 WAIT_SECONDS = 3600
 
@@ -54,6 +57,7 @@ def start_search(target: Path, plan: Plan, base: dict, resume: bool, overwrite: 
         if not path.exists():
             raise ValueError(f"--resume needs a stopped search. Received: none in {target}.")
         _check_same(path, settings)
+        (target / "best.yaml").unlink(missing_ok=True)  # of an end that is no longer the last
     elif target.exists():
         if not overwrite:
             raise ValueError(
@@ -91,9 +95,11 @@ def _settings(plan: Plan, base: dict) -> dict:
 def _check_same(path: Path, settings: dict) -> None:
     """Refuses other settings than those of the search, but for budgets that may change."""
     known = json.loads(path.read_text(encoding="utf-8"))
+    classifier = settings["config"]["model"]["name"] in CLASSIFIERS
+    free = FREE if classifier else FREE_OF_NETWORKS
     for section in ("plan", "config"):
         for key, value in settings[section].items():
-            if section == "plan" and key in FREE:
+            if section == "plan" and key in free:
                 continue
             if known[section].get(key) != value:
                 raise ValueError(
