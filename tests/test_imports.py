@@ -11,7 +11,8 @@ import tfpipeline
 
 PACKAGE = Path(tfpipeline.__file__).parent
 ORDER = (
-    "files", "config", "flags", "data", "features", "models", "training", "evaluation", "serving",
+    "files", "config", "flags", "data", "features", "models", "training", "evaluation", "tuning",
+    "serving",
 )  # fmt: skip
 # On NumPy alone, and so open to everyone.
 LEAVES = {"tfpipeline.evaluation.metrics"}

@@ -213,6 +213,12 @@ class Config:
             )
 
 
+def config_names() -> list[str]:
+    """What `--model` can name: the files in `configs/`, but for the search spaces, `tune_*`."""
+    names = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+    return [name for name in names if not name.startswith("tune_")]
+
+
 def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
     """Reads a YAML file, lays `a.b=value` overrides over it, and checks the whole.
 
@@ -230,9 +236,9 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
         raise FileNotFoundError(
-            f"no config file {path}. Configs that can be named with --model: {', '.join(known)}."
+            f"no config file {path}. Configs that can be named with --model: "
+            f"{', '.join(config_names())}."
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tfpipeline.config import CONFIGS, Config, load_config
+from tfpipeline.config import CONFIGS, Config, config_names, load_config
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 SAVED_MODELS = Path("saved_models")
@@ -40,8 +40,7 @@ def config_from_flags(flags: argparse.Namespace) -> Config:
         ValueError, FileNotFoundError: as `load_config`; or neither --model nor --config is given.
     """
     if not flags.model and not flags.config:
-        known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
-        raise ValueError(f"--model or --config is needed. Models: {', '.join(known)}.")
+        raise ValueError(f"--model or --config is needed. Models: {', '.join(config_names())}.")
     path = flags.config or CONFIGS / f"{flags.model}.yaml"
     config = load_config(path, flags.overrides)
     if flags.data:

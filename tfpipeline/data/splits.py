@@ -100,6 +100,42 @@ def split_by_best_group(
     )
 
 
+def grouped_folds(clips: pd.DataFrame, n_folds: int, seed: int) -> np.ndarray:
+    """Deals clips out to folds; those of one speaker or of one source recording stay together.
+
+    Groups with the same classes and language are dealt out in turn, so that the folds resemble each
+    other.
+
+    Args:
+        clips: a normalised manifest.
+        n_folds: at least 2.
+        seed: another seed deals otherwise; the order of the clips does not matter.
+    Returns:
+        int (n_clips,), 0 … n_folds - 1.
+    Raises:
+        ValueError: a fold lacks a class.
+    """
+    groups = _joined_groups(clips, ["speaker", "source"])
+    labels = clips["label"].map(LABELS)
+    spoof = labels.groupby(groups).agg(["min", "max"])
+    kinds = (spoof["min"] + spoof["max"]).astype(str) + clips["language"].groupby(groups).first()
+    order = sorted(
+        kinds.index,
+        key=lambda group: (kinds[group], hashlib.sha256(f"{seed}:{group}".encode()).digest()),
+    )
+    fold_of = {group: place % n_folds for place, group in enumerate(order)}
+    folds = groups.map(fold_of).to_numpy(int)
+    for fold in range(n_folds):
+        classes = labels[folds == fold].nunique()
+        if classes < len(LABELS):
+            raise ValueError(
+                f"each of {n_folds} folds by speaker needs clips of both classes. Received: "
+                f"{len(order)} groups of {len(clips)} clips, and a fold with {classes} of the "
+                "classes. Are fewer folds enough?"
+            )
+    return folds
+
+
 def _joined_groups(clips: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """The group of each clip: clips that share a known value in any of the columns are one group.
 

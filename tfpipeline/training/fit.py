@@ -50,7 +50,7 @@ def cpu_has_bfloat16() -> bool:
 
 
 def fit_network(
-    config: Config, clips: pd.DataFrame, audio: Audio, folder: Path
+    config: Config, clips: pd.DataFrame, audio: Audio, folder: Path, until: int | None = None
 ) -> tuple[Detector, Selection, Pretrained | None]:
     """Trains the configured network and leaves it with the best epoch's weights.
 
@@ -60,6 +60,8 @@ def fit_network(
         audio: of the same clips.
         folder: of the run; takes the checkpoint, from which a stopped run goes on, and the
             TensorBoard log.
+        until: the epoch to stop after for now, on the schedule of all `training.epochs`; a later
+            call with the same folder goes on. None: the last one.
     Returns:
         The detector, float32 whatever the training precision; the epochs' history; and what its
         backbone began with, None where it has none. After Ctrl-C the best epoch so far is returned,
@@ -105,8 +107,9 @@ def fit_network(
     selection.set_model(trained)
     done = selection.restore()
     fixed = _fixed_layers(detector)
+    last = min(until or training.epochs, training.epochs)
     try:
-        for end in sorted({min(training.head_epochs, training.epochs), training.epochs}):
+        for end in sorted({min(training.head_epochs, last), last}):
             if done >= end or selection.exhausted:
                 continue
             if detector.backbone is not None:

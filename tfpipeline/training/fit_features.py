@@ -15,7 +15,7 @@ from tfpipeline.data.clips import LABELS
 from tfpipeline.data.pipeline import Audio
 from tfpipeline.features.extraction import extract_features
 from tfpipeline.files.atomic import write_table
-from tfpipeline.models.classifiers.arrays import save_arrays
+from tfpipeline.models.classifiers.arrays import DenseModel, TreeEnsemble, save_arrays
 from tfpipeline.models.classifiers.contributions import save_own_file
 from tfpipeline.models.classifiers.convert import to_arrays
 from tfpipeline.models.classifiers.detector import ARRAYS, build_feature_detector
@@ -52,23 +52,15 @@ def fit_on_features(
         ValueError: an option that the classifier does not have, features that are not finite, or a
             graph that does not equal its model.
     """
-    build = CLASSIFIERS[config.model.name]
-    model = build(config.seed, **model_options(build, config))
-    clip = features["clip"].to_numpy()
-    part = clips["part"].to_numpy()[clip]
-    labels = clips["label"].map(LABELS).to_numpy()[clip]
-    # float64, as the trees compare: some models would compute in float32 otherwise.
-    features = features.drop(columns=["clip", "window"])
-    rows = features.to_numpy(np.float64)
-    train, validation = ((rows[part == p], labels[part == p]) for p in ("train", "validation"))
     started = time.perf_counter()
-    fit_classifier(model, train, validation, config.training.class_balance, list(features))
+    model, fitted = fit_configured(config, clips, features)
     record = {"fit_seconds": round(time.perf_counter() - started, 3)}
-    fitted = to_arrays(model, rows.shape[1])
+    validation = part_rows(clips, features, "validation")
+    features = features.drop(columns=["clip", "window"])
     _check_graph(model, fitted, validation[0])
     save_arrays(folder / ARRAYS, fitted)
     own_file = save_own_file(model, folder)
-    signature = [tf.TensorSpec([None, rows.shape[1]], tf.float64)]
+    signature = [tf.TensorSpec([None, features.shape[1]], tf.float64)]
     score = tf.function(functools.partial(log_odds, fitted), input_signature=signature)
     importances = permutation_importance(
         lambda own: score(tf.constant(own)).numpy(), *validation, list(features), config.seed
@@ -77,6 +69,32 @@ def fit_on_features(
     if own_file:
         record["own_file"] = own_file
     return build_feature_detector(config, fitted), record
+
+
+def fit_configured(
+    config: Config, clips: pd.DataFrame, features: pd.DataFrame
+) -> tuple[object, TreeEnsemble | DenseModel]:
+    """Fits the configured classifier; it may stop early on the validation part.
+
+    Returns:
+        The library's model, and its arrays.
+    """
+    build = CLASSIFIERS[config.model.name]
+    model = build(config.seed, **model_options(build, config))
+    train, validation = (part_rows(clips, features, part) for part in ("train", "validation"))
+    names = list(features.columns.drop(["clip", "window"]))
+    fit_classifier(model, train, validation, config.training.class_balance, names)
+    return model, to_arrays(model, len(names))
+
+
+def part_rows(
+    clips: pd.DataFrame, features: pd.DataFrame, part: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The windows of a part: features float64 (rows, n_features) and labels int (rows,)."""
+    own = features[clips["part"].to_numpy()[features["clip"]] == part]
+    labels = clips["label"].map(LABELS).to_numpy()[own["clip"]]
+    # float64, as the trees compare: some models would compute in float32 otherwise.
+    return own.drop(columns=["clip", "window"]).to_numpy(np.float64), labels
 
 
 def _check_graph(model: object, fitted, rows: np.ndarray) -> None:

@@ -12,8 +12,8 @@ from tfpipeline.config import Config, config_to_yaml, load_config
 from tfpipeline.files.atomic import replace_folder, write_json, write_text
 
 PACKAGES = (
-    "tensorflow", "tensorflow-io", "keras", "numpy", "pandas", "scipy", "librosa", "soundfile",
-    "soxr", "pyworld-prebuilt", "scikit-learn", "lightgbm", "catboost",
+    "tensorflow", "tensorflow-io", "keras", "keras-tuner", "numpy", "pandas", "scipy", "librosa",
+    "soundfile", "soxr", "pyworld-prebuilt", "scikit-learn", "lightgbm", "catboost",
 )  # fmt: skip
 
 

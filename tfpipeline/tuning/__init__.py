@@ -1,0 +1,1 @@
+"""Searches for better settings: the space, the trials, the algorithms, and what is shown."""

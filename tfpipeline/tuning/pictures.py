@@ -1,0 +1,97 @@
+"""Pictures of a search: the objective over trials, and each parameter against the objective."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfpipeline.files.atomic import atomic_file
+from tfpipeline.tuning.objective import Objective
+from tfpipeline.tuning.records import START, Record
+from tfpipeline.tuning.space import Parameter
+
+COLUMNS = 3  # panels side by side
+
+
+def draw_search(
+    folder: Path, records: Sequence[Record], objective: Objective, space: Sequence[Parameter]
+) -> None:
+    """Writes `objective.png` and `parameters.png`.
+
+    Args:
+        folder: that takes the pictures.
+        records: of the trials, the start among them.
+        objective: of the search.
+        space: the parameters that were searched.
+    """
+    trials = [own for own in records if own.trial != START]
+    start = next((own.objective for own in records if own.trial == START), None)
+    _draw_progress(folder / "objective.png", trials, start, objective)
+    _draw_parameters(folder / "parameters.png", trials, start, objective, space)
+
+
+def _draw_progress(path: Path, trials: Sequence[Record], start: float | None, objective) -> None:
+    """The objective of each trial, the best so far, the start, and where trials failed."""
+    figure, axes = _figure(1, 1, (7, 3.6))
+    axis = axes[0][0]
+    places = np.arange(1, len(trials) + 1)
+    values = np.array([np.nan if own.objective is None else own.objective for own in trials])
+    gather = np.fmax.accumulate if objective.direction == "max" else np.fmin.accumulate
+    axis.plot(places, values, "o", color="C0", label="trial")
+    axis.step(places, gather(values), where="post", color="C1", label="best so far")
+    if start is not None:
+        axis.axhline(start, color="0.5", linestyle="--", label="start")
+    for number in places[np.isnan(values)]:
+        axis.axvline(number, color="C3", alpha=0.4, label="failed")
+    handles, labels = axis.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    axis.legend(unique.values(), unique.keys(), fontsize=8)
+    axis.set(xlabel="trial", ylabel=objective.name)
+    _save(figure, path)
+
+
+def _draw_parameters(path: Path, trials, start, objective, space: Sequence[Parameter]) -> None:
+    """A panel a parameter; trials of few epochs, which pruning ended, are pale."""
+    done = [own for own in trials if own.objective is not None]
+    longest = max((own.epochs for own in done), default=0)
+    rows = -(-len(space) // COLUMNS)
+    figure, axes = _figure(rows, COLUMNS, (3.2 * COLUMNS, 2.6 * rows))
+    for axis in axes.ravel()[len(space) :]:
+        axis.set_visible(False)
+    for axis, parameter in zip(axes.ravel(), space, strict=False):
+        own = [trial for trial in done if parameter.key in trial.values]
+        values = [trial.values[parameter.key] for trial in own]
+        if parameter.kind == "choice":
+            names = [json.dumps(value) for value in parameter.values]
+            places = [names.index(json.dumps(value)) for value in values]
+            axis.set_xticks(range(len(names)), names, fontsize=7, rotation=20)
+            axis.set_xlim(-0.5, len(names) - 0.5)
+        else:
+            places = values
+            if parameter.log:
+                axis.set_xscale("log")
+        pale = [1.0 if trial.epochs == longest else 0.3 for trial in own]
+        axis.scatter(places, [trial.objective for trial in own], s=14, color="C0", alpha=pale)
+        if start is not None:
+            axis.axhline(start, color="0.5", linestyle="--", linewidth=0.8)
+        axis.set_title(parameter.key, fontsize=8)
+        axis.tick_params(labelsize=7)
+    for row in axes:
+        row[0].set_ylabel(objective.name, fontsize=8)
+    _save(figure, path)
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]):
+    """Figure and axes that belong to no screen and no global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _save(figure, path: Path) -> None:
+    with atomic_file(path) as partial:
+        figure.savefig(partial, dpi=120)

@@ -1,0 +1,188 @@
+"""The search itself: an algorithm proposes, trials are run and recorded, failures included."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from keras_tuner.engine.base_tuner import BaseTuner
+
+from tfpipeline.config import Config
+from tfpipeline.tuning.oracles import Kept, values_of
+from tfpipeline.tuning.records import (
+    START,
+    TRIALS,
+    Record,
+    read_record,
+    trial_folder,
+    write_record,
+)
+from tfpipeline.tuning.space import Plan, config_with
+from tfpipeline.tuning.trial import Bench, judge_trial
+
+CHECKPOINT = "checkpoint.npz"
+IDLE_SECONDS = 0.5  # between two requests of a worker that is given nothing to do
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the trials of a search have in common.
+
+    Attributes:
+        folder: of the search; several machines share it.
+        plan: of the search.
+        base: the config that it starts from; a network's has the plan's epochs.
+        bench: that judges.
+        worker: who runs the trials.
+    """
+
+    folder: Path
+    plan: Plan
+    base: Config
+    bench: Bench
+    worker: str = "-"
+
+
+def base_config(config: Config, plan: Plan, classifier: bool) -> Config:
+    """The config that a search starts from: with its budget of epochs, and without event files."""
+    if classifier:
+        return config
+    epochs = plan.max_epochs or config.training.epochs
+    return replace(config, training=replace(config.training, epochs=epochs, tensorboard=False))
+
+
+def run_start(search: Search, announce: Callable[[str], None]) -> Record:
+    """Judges the config that the search starts from as a trial; a finished one is not run again.
+
+    Raises:
+        ValueError: it fails.
+    """
+    record = _recorded(search, START, {}, None, None)
+    announce(START)
+    if record.status == "failed":
+        raise ValueError(
+            f"the config that the search starts from must work. Received: {record.error}. "
+            f"Log: {trial_folder(search.folder, START) / 'log.txt'}"
+        )
+    return record
+
+
+class Trials(BaseTuner):
+    """keras-tuner's loop around trials of ours.
+
+    Args:
+        search: what the trials have in common.
+        oracle: the algorithm.
+        announce: called with the id of a trial that this process ran as another's worker.
+    """
+
+    def __init__(self, search: Search, oracle: Kept, announce: Callable[[str], None]):
+        self.shared, self.announce = search, announce
+        self._idle = False
+        # Every trial traces its graphs anew, which TensorFlow would warn of.
+        tf.get_logger().setLevel("ERROR")
+        with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
+            super().__init__(oracle, directory=str(search.folder), project_name=TRIALS)
+        self.save()  # so that a search killed in its first trial goes on with it
+
+    def pre_create_trial(self) -> None:
+        """Waits a moment where the last request brought no trial; keras-tuner asks at once."""
+        if self._idle:
+            time.sleep(IDLE_SECONDS)
+        self._idle = True
+
+    def on_trial_begin(self, trial) -> None:
+        """Notes that there is something to do."""
+        self._idle = False
+
+    def run_trial(self, trial) -> float:
+        """Runs and records one trial.
+
+        Returns:
+            The objective.
+        Raises:
+            RuntimeError: the trial failed; its record says how.
+        """
+        drawn = trial.hyperparameters.values
+        values = values_of(self.shared.plan.space, drawn)
+        before = drawn.get("tuner/trial_id")
+        record = _recorded(
+            self.shared, trial.trial_id, values, drawn.get("tuner/epochs"), before
+        )  # fmt: skip
+        if record.status == "failed":
+            raise RuntimeError(record.error)
+        return record.objective
+
+    def on_trial_end(self, trial) -> None:
+        """Tells the algorithm, and a worker's terminal."""
+        super().on_trial_end(trial)
+        if self._is_worker():
+            self.announce(trial.trial_id)
+
+
+def _recorded(
+    search: Search, trial: str, values: dict[str, Any], until: int | None, before: str | None
+) -> Record:
+    """Runs a trial, whatever comes of it, and writes its record and log."""
+    known = read_record(search.folder, trial)
+    if known and (known.status, known.values, known.continues) == (
+        "completed", _plain(values), before,
+    ):  # fmt: skip
+        return known  # killed between its end and the algorithm's knowing of it
+    folder = trial_folder(search.folder, trial)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / CHECKPOINT
+    if before is not None and not checkpoint.exists():
+        # Moved, not copied: a trial is trained on once, and image networks are large.
+        earlier = trial_folder(search.folder, before) / CHECKPOINT
+        if earlier.exists():
+            earlier.rename(checkpoint)
+    begun = time.perf_counter()
+    figures: dict[str, float] = {}
+    error = None
+    with logged(folder):
+        try:
+            config = config_with(search.base, values)
+            figures = judge_trial(search.bench, config, folder, until)
+        except Exception as failure:  # a trial may fail in any way, and the search goes on
+            traceback.print_exc()
+            error = f"{type(failure).__name__}: {' '.join(str(failure).split())}"[:500]
+    epochs = int(figures.pop("epochs", 0))
+    pruning = search.plan.algorithm == "hyperband" and trial != START
+    if error or not pruning or until == search.plan.max_epochs:
+        checkpoint.unlink(missing_ok=True)
+    record = Record(
+        trial, "failed" if error else "completed", _plain(values),
+        None if error else figures[search.bench.objective.name], figures, epochs,
+        round(time.perf_counter() - begun, 1), error, before, search.worker,
+    )  # fmt: skip
+    write_record(search.folder, record)
+    return record
+
+
+@contextlib.contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Sends what is told on stderr into a folder's `log.txt`, line by line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        (folder / "log.txt").open("a", buffering=1, encoding="utf-8") as log,
+        contextlib.redirect_stderr(log),
+    ):
+        yield
+
+
+def remove_checkpoints(search: Search) -> None:
+    """Frees what pruned trials left for others that did not come."""
+    for checkpoint in (search.folder / TRIALS).glob(f"trial_*/{CHECKPOINT}"):
+        checkpoint.unlink()
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(own) if isinstance(own, tuple) else own for key, own in values.items()}

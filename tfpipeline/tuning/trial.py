@@ -1,0 +1,185 @@
+"""One trial: a config is fitted, and judged on clips of speakers that it did not learn from.
+
+The validation part selects, and the test parts are not even decoded: a bench holds clips of `train`
+and `validation` alone. On folds, one fold is judged by a model that was fitted on the others, one
+of which stops its training, so that no early stopping sees the clips that are judged.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from tfpipeline.config import Config
+from tfpipeline.data.pipeline import Audio
+from tfpipeline.data.splits import grouped_folds
+from tfpipeline.models import NETWORKS
+from tfpipeline.models.classifiers.graph import log_odds
+from tfpipeline.models.detector import model_options, window_samples
+from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.training.classifiers import CLASSIFIERS
+from tfpipeline.training.fit import fit_network
+from tfpipeline.training.fit_features import fit_configured, training_features
+from tfpipeline.tuning.objective import Objective, judge
+
+LEARNT = ("train", "validation")
+FEWEST_FOLDS = 3  # one is judged, one stops the training, and one is left to learn from
+FEATURE_TABLES = 4  # kept for later trials
+
+
+@dataclass
+class Bench:
+    """What all trials share: clips, their decoded audio, and how they are judged.
+
+    Attributes:
+        clips: a manifest of `train` and `validation` alone.
+        audio: of the same clips.
+        objective: that is judged by.
+        folds: 0, or `FEWEST_FOLDS` or more.
+        seed: deals the folds.
+    Raises:
+        ValueError: clips of another part, or too few folds.
+    """
+
+    clips: pd.DataFrame
+    audio: Audio
+    objective: Objective
+    folds: int = 0
+    seed: int = 0
+    _tables: dict[tuple, pd.DataFrame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        others = sorted(set(self.clips["part"]) - set(LEARNT))
+        if others:
+            raise ValueError(
+                f"a search sees the parts {' and '.join(LEARNT)} alone. Received: clips of "
+                f"{', '.join(others)}."
+            )
+        if self.folds and self.folds < FEWEST_FOLDS:
+            raise ValueError(
+                f"folds must be 0 or at least {FEWEST_FOLDS}: one is judged, one stops the "
+                f"training. Received: {self.folds}"
+            )
+        if self.folds:
+            grouped_folds(self.clips, self.folds, self.seed)
+
+    def features(self, config: Config) -> pd.DataFrame:
+        """The hand-made features of the clips; computed once for each of their settings."""
+        key = (config.features.set, window_samples(config))
+        if key not in self._tables:
+            while len(self._tables) >= FEATURE_TABLES:
+                del self._tables[next(iter(self._tables))]
+            self._tables[key] = training_features(config, self.clips, self.audio)
+            keras.utils.clear_session()
+        return self._tables[key]
+
+
+def is_classifier(config: Config) -> bool:
+    """Whether a config is of a classifier on hand-made features, not of a network.
+
+    Raises:
+        ValueError: it is of neither.
+    """
+    if config.model.name not in NETWORKS and config.model.name not in CLASSIFIERS:
+        raise ValueError(
+            f"model.name must be one of {', '.join((*NETWORKS, *CLASSIFIERS))}. "
+            f"Received: {config.model.name!r}"
+        )
+    return config.model.name in CLASSIFIERS
+
+
+def check_options(config: Config) -> None:
+    """Refuses a model, or an option, that is not to be had, without building anything."""
+    table = CLASSIFIERS if is_classifier(config) else NETWORKS
+    model_options(table[config.model.name], config)
+
+
+def judge_trial(bench: Bench, config: Config, folder: Path, until: int | None = None) -> dict:
+    """A trial's figures: a classifier's on the folds, where there are any, else on validation."""
+    if bench.folds and is_classifier(config):
+        return judge_on_folds(bench, config, folder)
+    return judge_on_validation(bench, config, folder, until)
+
+
+def judge_on_validation(
+    bench: Bench, config: Config, folder: Path, until: int | None = None
+) -> dict:
+    """The figures on the validation part, of the config fitted as `train` fits it.
+
+    Args:
+        bench: of the search.
+        config: to fit.
+        folder: of the trial; a network's checkpoint there is gone on from.
+        until: the epoch to stop after for now.
+    Returns:
+        Name → value, and `epochs`: how many were trained.
+    Raises:
+        ValueError: settings that do not go together, or scores that cannot be judged.
+        KeyboardInterrupt: Ctrl-C; the checkpoint stays.
+    """
+    clips = bench.clips
+    scores, epochs = _score(bench, config, clips, "validation", folder, until)
+    judged = clips[clips["part"] == "validation"]
+    return {**judge(bench.objective, [(judged, scores)]), "epochs": epochs}
+
+
+def judge_on_folds(bench: Bench, config: Config, folder: Path) -> dict:
+    """The mean figures over folds by speaker; see `judge_on_validation`."""
+    parts, epochs = [], 0
+    for number, clips in enumerate(_fold_manifests(bench)):
+        own = folder / f"fold_{number}"
+        scores, more = _score(bench, config, clips, "judged", own, None)
+        parts.append((clips[clips["part"] == "judged"], scores))
+        epochs += more
+        (own / "checkpoint.npz").unlink(missing_ok=True)
+        if own.exists():
+            own.rmdir()
+    return {**judge(bench.objective, parts), "epochs": epochs}
+
+
+def _fold_manifests(bench: Bench) -> Iterator[pd.DataFrame]:
+    """The clips with the parts `train`, `validation` and `judged`, once for each fold."""
+    folds = grouped_folds(bench.clips, bench.folds, bench.seed)
+    for fold in range(bench.folds):
+        stopping = (fold + 1) % bench.folds
+        part = np.select([folds == fold, folds == stopping], ["judged", "validation"], "train")
+        yield bench.clips.assign(part=part)
+
+
+def _score(
+    bench: Bench, config: Config, clips: pd.DataFrame, part: str, folder: Path, until: int | None
+) -> tuple[np.ndarray, int]:
+    """Fits on `train`, selecting on `validation`, and scores the clips of a part."""
+    rows = np.flatnonzero(clips["part"] == part)
+    if is_classifier(config):
+        return _score_features(bench.features(config), config, clips, rows), 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        detector, selection, _ = fit_network(config, clips, bench.audio, folder, until)
+        if selection.interrupted:
+            raise KeyboardInterrupt
+        scorer = ClipScorer(detector.model, detector.window)
+        return scorer.score_clips(bench.audio.subset(rows)), len(selection.history)
+    finally:
+        # Keras keeps names and graphs of all that was built in a process.
+        detector = selection = scorer = None
+        keras.utils.clear_session()
+        gc.collect()
+
+
+def _score_features(
+    features: pd.DataFrame, config: Config, clips: pd.DataFrame, rows: np.ndarray
+) -> np.ndarray:
+    """A classifier's log-odds of some clips, each the mean over its windows, float64."""
+    _, fitted = fit_configured(config, clips, features)
+    own = features[features["clip"].isin(rows)]
+    matrix = own.drop(columns=["clip", "window"]).to_numpy(np.float64)
+    # float32, as the detector scores a window.
+    scores = log_odds(fitted, matrix).numpy().astype(np.float32).astype(np.float64)
+    return pd.Series(scores).groupby(own["clip"].to_numpy()).mean().loc[rows].to_numpy()
