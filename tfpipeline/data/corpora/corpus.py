@@ -100,7 +100,7 @@ def load_data_set(
 
 
 def wrong_counts(clips: pd.DataFrame, counts: Counts) -> list[str]:
-    """A line for each part whose clips are not as many as published.
+    """A line that says which parts have not as many clips as published; none if all have.
 
     Args:
         clips: a manifest.
@@ -108,17 +108,16 @@ def wrong_counts(clips: pd.DataFrame, counts: Counts) -> list[str]:
             have fetched one of them only.
     """
     found = clips.groupby(["part", "label"]).size()
-    said = []
+    wrong = []
     for part, expected in counts.items():
         own = found if part == ALL else found[found.index.get_level_values("part") == part]
         both = tuple(int(own[own.index.get_level_values("label") == k].sum()) for k in LABELS)
         received = sum(both) if isinstance(expected, int) else both
         if sum(both) and received != expected:
-            said.append(
-                f"the counts are off: {part} should have {_counted(expected)}. "
-                f"Received: {_counted(received)}. Is it complete, and the published version?"
-            )
-    return said
+            wrong.append(f"{part} {_counted(received)} (published: {_counted(expected)})")
+    if not wrong:
+        return []
+    return [f"the counts are off: {'; '.join(wrong)}. Is it complete, and the published version?"]
 
 
 def _refuse_one_class(corpus: Corpus, path: str, clips: pd.DataFrame) -> None:
