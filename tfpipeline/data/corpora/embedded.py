@@ -4,7 +4,8 @@ Each table's audio is written once into the user's cache, in files named after t
 every later run reads those. The other way, to read a row of the table whenever a clip is asked for,
 would cost a Python call and the decompression of a whole row group a clip, in random order; plain
 files are read and decoded in parallel inside the graph, at the pipeline's full speed. Memory holds
-a few rows at a time. A run that was stopped goes on where it was.
+a page of a table at a time, in Hugging Face's shards a hundred clips. A run that was stopped goes
+on where it was.
 """
 
 from __future__ import annotations
