@@ -18,6 +18,7 @@ from tfpipeline.data.clips import LABELS, UNKNOWN, normalise_manifest
 from tfpipeline.data.splits import split_by_best_group
 
 ALL = "all"
+MOST_LINES = 12
 # Published counts of a part: bonafide and spoof, or both together.
 Counts = Mapping[str, tuple[int, int] | int]
 
@@ -84,9 +85,9 @@ def load_data_set(
         )
     reading = read(path)
     clips = normalise_manifest(reading.clips, f"{corpus.name}:{path}")
-    said = list(reading.said)
     counts = corpus.counts if reading.counts is None else reading.counts
-    said += wrong_counts(clips, counts)
+    # What is of the whole comes first: readers may say something of each of a hundred folders.
+    said = wrong_counts(clips, counts)
     said += [f"no {label} clip" for label in LABELS if not (clips["label"] == label).any()]
     if (clips["part"] != UNKNOWN).all():
         clips = _set_aside_shared(clips, said)
@@ -94,6 +95,9 @@ def load_data_set(
         _refuse_one_class(corpus, path, clips)
         clips, how = split_by_best_group(clips, f"{corpus.name}:{path}")
         said.append(how)
+    said += reading.said
+    if len(said) > MOST_LINES:
+        said[MOST_LINES:] = [f"and {len(said) - MOST_LINES} more lines like these"]
     for line in said:
         print(f"{corpus.name}: {line}", file=sys.stderr)
     return clips

@@ -196,7 +196,9 @@ def _batches(table: Table, columns: Sequence[str]) -> Iterator[pyarrow.RecordBat
             for batch in opened:
                 for start in range(0, batch.num_rows, ROWS_AT_A_TIME):
                     yield batch.select(wanted).slice(start, ROWS_AT_A_TIME)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
         reason = " ".join(str(error).split()).rstrip(".")
         raise ValueError(
             f"{table.path}: expected a table in Parquet or Arrow. Received: {reason}. "
@@ -229,7 +231,7 @@ def _count_rows(table: Table) -> int:
             return pq.read_metadata(table.path).num_rows
         with pa.memory_map(str(table.path)) as mapped, _open_arrow(mapped) as opened:
             return sum(batch.num_rows for batch in opened)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, OSError):
         return 0  # reading says what is wrong
 
 

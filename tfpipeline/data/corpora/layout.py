@@ -51,7 +51,7 @@ def expect_layout(corpus: Corpus, path: str | Path, needs: Sequence[Need]) -> li
     missing = [need for need, own in zip(needs, found, strict=True) if own is None]
     there = [str(own.relative_to(root)) for own in found if own is not None]
     received = f"{', '.join(there)}, but " if there else ""
-    named = [" or ".join(need) for need in missing if isinstance(need, tuple)]
+    named = [" or ".join(need[:2]) for need in missing if isinstance(need, tuple)]
     received += f"no {', no '.join(named)}; " if named else ""
     raise ValueError(f"{expected} Received: {received}in {root}: {listed(root)}.")
 
