@@ -6,6 +6,7 @@ import pytest
 import replicas
 from replicas import REPLICAS, write_lines
 
+from tfpipeline.data.clips import check_parts
 from tfpipeline.data.corpora import load_corpus
 from tfpipeline.data.corpora.layout import split_paths
 from tfpipeline.data.corpora.stems import speaker_of_stem
@@ -182,6 +183,12 @@ def test_only_the_subset_eval_of_2021(tmp_path, pieces, capsys):
     assert "only the subset eval is read, as published figures are; not progress 1, hidden 1" in (
         capsys.readouterr().err
     )
+
+
+def test_a_test_set_cannot_be_trained_on(tmp_path, pieces):
+    clips = read("asvspoof2021_la", tmp_path, pieces).reset_index()
+    with pytest.raises(ValueError, match=r"All of it is a test set: train on another"):
+        check_parts(clips, "asvspoof2021_la")
 
 
 def test_rounds_and_conditions(tmp_path, pieces):

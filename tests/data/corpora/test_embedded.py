@@ -197,3 +197,20 @@ def test_labels_that_mean_nothing(tmp_path, pieces):
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-0.parquet")
     with pytest.raises(ValueError, match=r"is_tts must be 0, 1, or -1 .* Received: 2 for ASM_F_"):
         load_corpus(f"indictts:{tmp_path}")
+
+
+def test_a_missing_shard_is_told_and_stops_a_submission(tmp_path, pieces, capsys):
+    path = indictts(tmp_path / "set", pieces)
+    (path / "data" / "train-00000-of-00002.parquet").unlink()
+    load_corpus(f"indictts:{path}")
+    assert "1 shards are not there, such as train-00000-of-00002" in capsys.readouterr().err
+    assert len(load_hidden(f"indictts:{path}")) == 3
+    shard = path / "data" / "test-00000-of-00001.parquet"
+    shard.rename(shard.with_name("test-00001-of-00003-0123abc.parquet"))
+    with pytest.raises(ValueError, match=r"Received: 2 shards less, such as test-00000-of-00003\."):
+        load_hidden(f"indictts:{path}")
+
+
+def test_a_submission_takes_no_other_audio_out(tmp_path, pieces, own_cache):
+    load_hidden(f"indictts:{indictts(tmp_path / 'set', pieces)}")
+    assert len(list(own_cache.rglob("*.wav"))) == 3

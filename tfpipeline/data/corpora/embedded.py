@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 AUDIO = "audio"
 ROWS_AT_A_TIME = 32
+SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 READ_BYTES = 1 << 20  # of a column that are read ahead; whole chunks may be a gigabyte
 # Another version for other files or another index.
 VERSION = 1
@@ -72,6 +74,21 @@ def find_tables(root: Path) -> list[Table]:
             if not path.name.startswith(("cache-", "tmp", ".")):
                 found.append(Table(path, split))
     return sorted(found, key=lambda table: (table.split, str(table.path)))
+
+
+def missing_shards(tables: Sequence[Table]) -> list[str]:
+    """Names, such as `train-00003-of-00035`, of shards that the others say there should be."""
+    there: dict[tuple[str, str], set[int]] = {}
+    for table in tables:
+        found = SHARD.search(table.path.name)
+        if found:
+            there.setdefault((table.split, found[2]), set()).add(int(found[1]))
+    return [
+        f"{split}-{number:05}-of-{total}"
+        for (split, total), own in sorted(there.items())
+        for number in range(int(total))
+        if number not in own
+    ]
 
 
 def extract_audio(
