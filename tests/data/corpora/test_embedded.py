@@ -12,7 +12,8 @@ import pytest
 from replicas import indictts, indictts_rows, indictts_saved
 
 from tfpipeline.data.corpora import embedded, load_corpus, load_hidden
-from tfpipeline.data.corpora.embedded import extract_audio, find_tables
+from tfpipeline.data.corpora.embedded import extract_audio
+from tfpipeline.data.corpora.tables import ROWS_AT_A_TIME, find_tables, read_batches
 
 COLUMNS = ("text", "id", "language", "is_tts")
 BUILDS = {"parquet": indictts, "arrow": indictts_saved}
@@ -46,7 +47,7 @@ def test_bytes_and_order_are_those_of_the_tables(data_set):
 
 def test_what_is_out_is_not_read_again(data_set, own_cache, monkeypatch):
     first = extract_audio(find_tables(data_set.path), COLUMNS)
-    monkeypatch.setattr(embedded, "_batches", refuse_to_read)
+    monkeypatch.setattr(embedded, "read_batches", refuse_to_read)
     assert extract_audio(find_tables(data_set.path), COLUMNS).equals(first)
     # Nor when the data set moves, since its files keep their time.
     data_set.path.rename(data_set.path.with_name("moved"))
@@ -111,9 +112,9 @@ def test_a_few_rows_at_a_time(tmp_path):
     ]  # fmt: skip
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-0.parquet", row_group_size=200)
     (table,) = find_tables(tmp_path)
-    sizes = [batch.num_rows for batch in embedded._batches(table, COLUMNS)]
+    sizes = [batch.num_rows for batch in read_batches(table, [*COLUMNS, "audio"])]
     assert sum(sizes) == 200
-    assert max(sizes) <= embedded.ROWS_AT_A_TIME
+    assert max(sizes) <= ROWS_AT_A_TIME
     clips = extract_audio([table], COLUMNS)
     digests = [hashlib.sha256(row["audio"]["bytes"]).hexdigest()[:32] for row in rows]
     assert [Path(path).stem for path in clips["path"]] == digests

@@ -18,10 +18,11 @@ import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
 from tfpipeline.data.corpora.corpus import ALL, Corpus, Reading
-from tfpipeline.data.corpora.embedded import Table, extract_audio, find_tables, missing_shards
+from tfpipeline.data.corpora.embedded import extract_audio
 from tfpipeline.data.corpora.labels import part_from_name
 from tfpipeline.data.corpora.layout import expect_layout
 from tfpipeline.data.corpora.protocols import drop_repeated
+from tfpipeline.data.corpora.tables import Table, find_tables, missing_shards
 
 CORPUS = Corpus(
     name="indictts",
