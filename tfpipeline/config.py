@@ -27,7 +27,8 @@ class DataConfig:
     """Which clips, and how they become windows.
 
     Attributes:
-        corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`.
+        corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`;
+            `NAME:PATH+PATH2` where fakes and their originals are two data sets.
         unseen_attacks: attacks kept out of training and validation; those of the test speakers
             make up the `unseen` part. null: those that the corpus proposes (`hifigan` for `demo`,
             none for a corpus of one's own).
