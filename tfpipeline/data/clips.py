@@ -9,6 +9,8 @@ attacks that training never saw) or a data set's own.
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +84,15 @@ def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
     return clips[leading + [column for column in clips if column not in leading]]
 
 
-def check_parts(clips: pd.DataFrame, source: str) -> None:
+def check_parts(
+    clips: pd.DataFrame, source: str, apart: Sequence[str] = ("speaker", "source")
+) -> None:
     """Checks that the parts can train and judge a detector.
 
+    Args:
+        clips: a manifest.
+        source: what it was read from, named in errors.
+        apart: columns of which no value may stand on two sides.
     Raises:
         ValueError: `train`, `validation` or `test` lacks a class, or a speaker or source recording
             stands on two sides (`unseen` belongs to the side of `test`).
@@ -99,22 +107,33 @@ def check_parts(clips: pd.DataFrame, source: str) -> None:
                     f"{source}: the {part} part needs clips of both classes. Received: none with "
                     f"label {label}. {mend}"
                 )
-    check_sides(clips, source)
+    check_sides(clips, source, apart)
 
 
-def check_sides(clips: pd.DataFrame, source: str) -> None:
-    """Checks that no speaker or source recording stands on two sides.
+def on_two_sides(clips: pd.DataFrame, column: str) -> list[str]:
+    """The known values of a column that stand on more than one side, sorted.
+
+    `unseen` belongs to the side of `test`.
+    """
+    rows = clips.loc[clips[column] != UNKNOWN, [column, "part"]].drop_duplicates()
+    rows = rows.assign(part=rows["part"].replace({"unseen": "test"})).drop_duplicates()
+    return sorted(rows.loc[rows[column].duplicated(), column].unique())
+
+
+def check_sides(
+    clips: pd.DataFrame, source: str, columns: Sequence[str] = ("speaker", "source")
+) -> None:
+    """Checks that no value of some columns stands on two sides.
 
     Raises:
         ValueError: one does (`unseen` belongs to the side of `test`).
     """
-    side = clips["part"].replace({"unseen": "test"})
-    for column in ("speaker", "source"):
-        known = clips[column] != UNKNOWN
-        sides = side[known].groupby(clips[column][known]).nunique()
-        if (sides > 1).any():
-            name = sides.index[sides > 1][0]
-            where = ", ".join(sorted(set(side[known & (clips[column] == name)])))
+    for column in columns:
+        shared = on_two_sides(clips, column)
+        if shared:
+            name = shared[0]
+            side = clips["part"].replace({"unseen": "test"})
+            where = ", ".join(sorted(set(side[clips[column] == name])))
             raise ValueError(
                 f"{source}: no {column} stands on two sides. Received: {name} in {where}. "
                 "Split again by speaker."
@@ -129,7 +148,11 @@ def corpus_fingerprint(clips: pd.DataFrame) -> str:
     """
     digest = hashlib.sha256()
     columns = ["clip_id", "label", "attack", "part", "path"]
-    for *known, path in sorted(clips[columns].itertuples(index=False, name=None)):
-        size = Path(path).stat().st_size if Path(path).exists() else -1
-        digest.update("\t".join([Path(known[0]).name, *known[1:], str(size)]).encode() + b"\n")
+    for *known, path in sorted(zip(*(clips[column].tolist() for column in columns), strict=True)):
+        try:
+            size = os.stat(path).st_size
+        except OSError:
+            size = -1
+        digest.update("\t".join([os.path.basename(known[0]), *known[1:], str(size)]).encode())
+        digest.update(b"\n")
     return digest.hexdigest()

@@ -60,7 +60,13 @@ def fit_on_features(
     # float64, as the trees compare: some models would compute in float32 otherwise.
     features = features.drop(columns=["clip", "window"])
     rows = features.to_numpy(np.float64)
-    train, validation = ((rows[part == p], labels[part == p]) for p in ("train", "validation"))
+    # A clip that counts several times does so with all of its windows.
+    taken = training_rows(clips, config.data.balance, config.seed)
+    times = np.bincount(taken, minlength=len(clips))[clip]
+    train, validation = (
+        (rows[at], labels[at])
+        for at in (np.repeat(np.arange(len(clip)), times), part == "validation")
+    )
     started = time.perf_counter()
     fit_classifier(model, train, validation, config.training.class_balance, list(features))
     record = {"fit_seconds": round(time.perf_counter() - started, 3)}
