@@ -134,15 +134,17 @@ def refuse_one_sided(
         shown = ", ".join(f"{name} ({n} of {len(own)} clips)" for name, n in sizes[:3].items())
         by_what = " and ".join(by) or "file"
         state = "stays empty" if len(lacking) == 2 else f"gets no {lacking[0]} clip"
-        few = len(sizes) < len(SHARES)
+        held = (
+            f"{len(sizes)} groups hold {lacking[0]} clips, the largest: {shown}"
+            if len(sizes) else f"no group holds {lacking[0]} clips"
+        )  # fmt: skip
         mend = (
             "Too few groups: split by fewer columns, or add clips of others."
-            if few else "Try data.split.rule=balanced, another data.split.seed, or fewer columns."
+            if len(sizes) < len(SHARES) else "Try data.split.rule=balanced, another data.split.seed, or fewer columns."
         )  # fmt: skip
         raise ValueError(
             f"{source}: a split needs clips of both classes in each part. Received: {part} {state}."
-            f" By {by_what}, {len(sizes)} groups hold {lacking[0]} clips, the largest: {shown}."
-            f" {mend}"
+            f" By {by_what}, {held}. {mend}"
         )
 
 
