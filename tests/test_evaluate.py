@@ -5,9 +5,12 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from replicas import Speech, indictts
 
-from tfpipeline import evaluate, train
+from tfpipeline import evaluate, predict, train
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.evaluation.scores import read_scores
 
@@ -125,3 +128,49 @@ def test_bad_usage_is_one_line(runs, tmp_path, capsys):
         error = errors(capsys)
         assert error.startswith("error: ")
         assert message in error
+
+
+def test_a_submission_has_a_row_for_every_hidden_clip(
+    runs, tmp_path, recordings, capsys, monkeypatch
+):
+    monkeypatch.setenv("TFPIPELINE_CACHE", str(tmp_path / "cache"))
+    path = indictts(tmp_path / "set", Speech(recordings))
+    table = path / "data" / "test-00000-of-00001.parquet"
+    rows = pq.read_table(table).to_pylist()
+    # With 25 clips, one that cannot be judged is no reason to stop.
+    rows = [{**rows[n % 3], "id": f"HIN_F_SAD_{n:05}"} for n in range(25)][::-1]
+    rows[4] = {**rows[4], "audio": {"bytes": b"no audio", "path": None}}
+    pq.write_table(pa.Table.from_pylist(rows), table)
+    out = tmp_path / "submission.csv"
+    assert evaluate.main([
+        "--run", str(runs / "one"), "--data", f"indictts:{path}", "--submission", str(out),
+    ]) == 0  # fmt: skip
+    said = capsys.readouterr().err
+    assert "1 clips cannot be judged, and get 0.5" in said
+    written = pd.read_csv(out)
+    assert list(written) == ["id", "is_tts"]
+    assert written["id"].tolist() == [row["id"] for row in rows]
+    assert written["is_tts"][4] == 0.5
+    # The same as `predict` says of the same bytes.
+    files = []
+    for number in (0, 1, 2):
+        file = tmp_path / f"{number}.wav"
+        file.write_bytes(rows[number]["audio"]["bytes"])
+        files.append(str(file))
+    assert predict.main(["--run", str(runs / "one"), "--json", *files]) == 0
+    told = [json.loads(line)["probability"] for line in capsys.readouterr().out.splitlines()]
+    np.testing.assert_allclose(written["is_tts"][:3], told, atol=1e-6)
+    assert len(set(told)) == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--data", "tiny"], "about a corpus with hidden labels: indictts. Received: 'tiny'"),
+        ([], "--submission takes one --run and the --data"),
+        (["--run", "a", "b", "--data", "tiny"], "Received: 2 runs, --data tiny"),
+    ],
+)
+def test_a_submission_needs_one_run_and_hidden_labels(runs, flags, message, capsys):
+    assert evaluate.main(["--run", str(runs / "one"), "--submission", "s.csv", *flags]) == 2
+    assert message in errors(capsys)

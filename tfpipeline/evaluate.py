@@ -45,6 +45,10 @@ def main(argv: list[str] | None = None) -> int:
         help="default: the run's folder; with --data <run>/evaluations/<corpus>; for several, "
         "saved_models/evaluations/<names>",
     )  # fmt: skip
+    parser.add_argument(
+        "--submission", metavar="FILE",
+        help="write id,is_tts for the clips of --data whose labels are hidden, and judge nothing",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print metrics.json instead of tables")
     flags = parser.parse_args(argv)
     return run_command(lambda: _evaluate(flags))
@@ -63,6 +67,8 @@ def _evaluate(flags: argparse.Namespace) -> int:
         )
     flags.data = flags.data[0] if flags.data else None
     quiet_tensorflow()
+    if flags.submission:
+        return _submit(flags)
 
     from tfpipeline.evaluation.comparison import common_part, compare_runs, other_clips
     from tfpipeline.evaluation.report import write_report
@@ -150,6 +156,38 @@ def _judge_runs(flags: argparse.Namespace) -> tuple[list, object]:
         name = flags.data or run.config.data.corpus_name
         judged.append(judge_table(run, table, name, flags.by))
     return judged, skipped
+
+
+def _submit(flags: argparse.Namespace) -> int:
+    """Scores the clips whose labels are hidden, and writes a row for each, in their order."""
+    if len(flags.run) != 1 or not flags.data:
+        raise ValueError(
+            "--submission takes one --run and the --data whose hidden clips it scores. Received: "
+            f"{len(flags.run)} runs, --data {flags.data}."
+        )
+
+    import numpy as np
+
+    from tfpipeline.data.corpora import load_hidden
+    from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.evaluation.submission import write_submission
+    from tfpipeline.models.scoring import ClipScorer
+    from tfpipeline.serving.run import load_detector, open_run
+
+    run = open_run(run_folder(flags.run[0]))
+    detector = load_detector(run)
+    clips = load_hidden(flags.data)
+    kept, audio, skipped = open_audio(clips)
+    print(f"scoring {len(kept)} clips with {run.folder.name}", file=sys.stderr)
+    scores = ClipScorer(detector.model, detector.window).score_clips(audio)
+    probability = dict(zip(kept["clip_id"], run.calibration.probability(scores), strict=True))
+    ids = clips["clip_id"].tolist()
+    write_submission(flags.submission, ids, np.array([probability.get(i, np.nan) for i in ids]))
+    if len(skipped):
+        print(f"{len(skipped)} clips cannot be judged, and get 0.5: {skipped['reason'].iloc[0]}",
+              file=sys.stderr)  # fmt: skip
+    print(f"submission: {flags.submission}, {len(ids)} clips", file=sys.stderr)
+    return OK
 
 
 def _judge_scores(path: Path, flags: argparse.Namespace):

@@ -16,8 +16,6 @@ from tfpipeline.data.split_rules import k_folds, split_clips
 from tfpipeline.data.splits import hold_out_attacks, leave_one_attack_out, split_by_best_group
 from tfpipeline.files.archives import fetch_wheel
 
-COLUMNS = ("speaker", "source", "attack")
-
 
 def manifest(n_speakers=60, recordings=4, seed=0, first=0):
     """Each speaker reads some recordings; each has an original and up to three spoofs."""

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 
 from tfpipeline.config import DataConfig
+from tfpipeline.data.corpora import (
+    add2023,
+    asvspoof5,
+    asvspoof2019_la,
+    asvspoof2021_df,
+    asvspoof2021_la,
+    cfad,
+    codecfake,
+    deep_voice,
+    fake_or_real,
+    in_the_wild,
+    indictts,
+    mlaad,
+    spoofceleb,
+    wavefake,
+)
+from tfpipeline.data.corpora.corpus import Corpus, load_data_set
 from tfpipeline.data.corpora.demo import load_demo
 from tfpipeline.data.corpora.folder import load_folder
 from tfpipeline.data.corpora.manifest import load_manifest
@@ -22,11 +40,22 @@ def _load_demo(path: str | None, split: bool = True) -> pd.DataFrame:
     return load_demo()
 
 
+_READERS = (
+    indictts, asvspoof2019_la, asvspoof2021_la, asvspoof2021_df, asvspoof5, in_the_wild,
+    fake_or_real, wavefake, mlaad, add2023, spoofceleb, deep_voice, codecfake, cfad,
+)  # fmt: skip
+# The published data sets among them: licence, citation, layout, counts.
+DATA_SETS: dict[str, Corpus] = {reader.CORPUS.name: reader.CORPUS for reader in _READERS}
 # Each takes the path and whether clips without parts are dealt out to them.
 CORPORA: dict[str, Callable[..., pd.DataFrame]] = {
     "demo": _load_demo,
     "folder": load_folder,
     "manifest": load_manifest,
+    **{own.CORPUS.name: partial(load_data_set, own.CORPUS, own.read) for own in _READERS},
+}
+# Clips whose labels only a challenge's organisers know, in the order that a submission has.
+HIDDEN_CLIPS: dict[str, Callable[[str | None], pd.DataFrame]] = {
+    "indictts": indictts.hidden_clips,
 }
 # Attacks that a corpus keeps for its `unseen` part unless a config says otherwise.
 UNSEEN_ATTACKS: dict[str, tuple[str, ...]] = {"demo": ("hifigan",)}
@@ -49,6 +78,23 @@ def load_corpus(name: str, split: bool = True) -> pd.DataFrame:
             "It is given as NAME or NAME:PATH."
         )
     return CORPORA[key](path or None, split)
+
+
+def load_hidden(name: str) -> pd.DataFrame:
+    """The clips of a corpus whose labels are hidden: `clip_id`, `path` and what else is known.
+
+    Args:
+        name: `NAME:PATH`, a row of `HIDDEN_CLIPS`.
+    Raises:
+        ValueError: the corpus has no such clips.
+    """
+    key, _, path = name.partition(":")
+    if key not in HIDDEN_CLIPS:
+        raise ValueError(
+            f"a submission is about a corpus with hidden labels: {', '.join(HIDDEN_CLIPS)}. "
+            f"Received: {name!r}."
+        )
+    return HIDDEN_CLIPS[key](path or None)
 
 
 def load_clips(data: DataConfig, split: bool = True) -> pd.DataFrame:

@@ -13,18 +13,16 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from tfpipeline.data.clips import LABELS, UNKNOWN, check_sides, normalise_manifest
 from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
+from tfpipeline.data.corpora.listing import AUDIO_SUFFIXES, audio_folders
 from tfpipeline.data.corpora.stems import is_generic, sources_of_stems, speaker_of_stem
 from tfpipeline.data.splits import split_by_best_group
 
-AUDIO_SUFFIXES = ("wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "aac", "mp4")
-ENDINGS = tuple(f".{suffix}" for suffix in AUDIO_SUFFIXES)
 SPEAKERS_A_PART = 3  # with fewer, what looks like speakers may be anything
 ALMOST_ALL = 0.95
 LANGUAGE = re.compile(r"[a-z]{1,2}([-_][a-z]{2})?", re.IGNORECASE)
@@ -65,7 +63,7 @@ def read_folder(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, lis
             f"{root}: expected a folder. Received: a file. A table of clips is read with "
             f"--data manifest:{root}."
         )
-    clips, said = _label(root, dict(_audio_folders(root)))
+    clips, said = _label(root, dict(audio_folders(root)))
     if (clips["part"] != UNKNOWN).all():
         counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
         said.append(f"parts kept as the folders name them: {counts}")
@@ -77,35 +75,6 @@ def read_folder(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, lis
         return _tell_groups(clips.assign(part=UNKNOWN)).drop(columns=["stem", "below"]), said
     clips, how = split_by_best_group(_tell_groups(clips), str(root), SPEAKERS_A_PART)
     return clips.drop(columns=["stem", "below"]), [*said, how.replace(":", ", by the names:", 1)]
-
-
-def _audio_folders(root: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Each folder's names below `root`, and its audio files; linked folders come last."""
-    waiting, links, visited = [()], [], set()
-    while waiting or links:
-        names = waiting.pop() if waiting else links.pop()
-        folder = os.path.join(root, *names)
-        try:
-            status = os.stat(folder)
-            # By inode, so that a link to a folder above, or to one read already, ends here.
-            if (status.st_dev, status.st_ino) in visited:
-                continue
-            visited.add((status.st_dev, status.st_ino))
-            files = []
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        (links if entry.is_symlink() else waiting).append((*names, entry.name))
-                    elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
-                        files.append(entry.name)
-        except PermissionError:
-            raise PermissionError(
-                f"{folder}: the folder cannot be read. Received: permission denied. "
-                "Is it another user's? Move it away, or chmod it."
-            ) from None
-        yield names, sorted(files)
 
 
 def _label(root: Path, folders: dict[tuple[str, ...], list[str]]) -> tuple[pd.DataFrame, list[str]]:

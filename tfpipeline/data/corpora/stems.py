@@ -17,7 +17,9 @@ SPEAKER = re.compile(
     |(?P<librispeech>\d{1,5})-\d{1,7}-\d{4}
     |(?P<libritts>\d{1,5})_\d{1,7}_\d{6}_\d{6}
     |(?P<ljspeech>LJ)\d{3}-\d{4}
-    |(?P<indictts>[A-Z]{3}_[FM])_[A-Z]+_\d{5})(?![^\W_])""",
+    |(?P<indictts>[A-Z]{3}_[FM])_[A-Z]+_\d{5}
+    |BAC009(?P<aishell1>S\d{4})W\d{4}
+    |(?P<aishell3>SSB\d{4})\d{4})(?![^\W_])""",
     re.VERBOSE,
 )
 # x.mp3.wav_16k.wav: the name before the first tool put its own behind it
@@ -32,10 +34,10 @@ GENERIC = re.compile(r"[^\W\d_]*[\W_]*\d*")
 
 
 def speaker_of_stem(stem: str) -> str:
-    """The speaker that a name of VCTK, LibriSpeech, LibriTTS, LJSpeech or IndicTTS tells.
+    """The speaker that a name of VCTK, LibriSpeech, LibriTTS, LJSpeech, IndicTTS or AISHELL tells.
 
     Returns:
-        Such as `p225`, `1089`, `LJ`, `ASM_F`; `-` for all other names.
+        Such as `p225`, `1089`, `LJ`, `ASM_F`, `SSB1365`; `-` for all other names.
     """
     found = SPEAKER.match(stem)
     return found[found.lastgroup] if found else UNKNOWN

@@ -1,0 +1,66 @@
+"""ASVspoof 5: crowd-sourced speech of some 2,000 readers, and 32 attacks, some of them adversarial.
+
+Protocol lines, separated by spaces although the files are called `.tsv`:
+`D_4461 D_0000000169 F - - - AC1 A14 spoof -`. A clip that went through a codec names the clip that
+it was made from, which is its source here; the three parts share neither speaker nor attack.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tfpipeline.data.clips import UNKNOWN
+from tfpipeline.data.corpora.asvspoof import read_protocol
+from tfpipeline.data.corpora.corpus import Corpus, Reading
+from tfpipeline.data.corpora.layout import expect_layout
+from tfpipeline.data.corpora.listing import attach_audio
+
+CORPUS = Corpus(
+    name="asvspoof5",
+    title="ASVspoof 5 (track 1)",
+    what="Multilingual LibriSpeech (English); 32 attacks, some adversarial; codecs in eval",
+    licence="ODC-By 1.0 (bona fide speech: CC BY 4.0)",
+    citation="Wang et al. 2024, ASVspoof 5: crowdsourced speech data, deepfakes, and adversarial "
+    "attacks at scale, Proc. ASVspoof Workshop, doi 10.21437/ASVspoof.2024-1",
+    home="https://zenodo.org/records/14498691",
+    layout="ASVspoof5.{train,dev.track_1,eval.track_1}.tsv, there or in ASVspoof5_protocols/, and "
+    "flac_T/, flac_D/, flac_E_eval/",
+    counts={
+        "train": (18_797, 163_560), "validation": (31_334, 109_616), "test": (138_688, 542_086),
+    },
+)  # fmt: skip
+COLUMNS = (
+    "speaker", "clip_id", "sex", "codec", "codec_quality", "codec_seed", "attack_tag", "attack",
+    "label", "reserved",
+)  # fmt: skip
+PARTS = (
+    ("train", "ASVspoof5.train.tsv", "flac_T", "T_"),
+    ("validation", "ASVspoof5.dev.track_1.tsv", "flac_D", "D_"),
+    ("test", "ASVspoof5.eval.track_1.tsv", "flac_E_eval", "E_"),
+)
+FOLDERS = ("", "ASVspoof5_protocols/", "protocols/", "protocol/")
+
+
+def read(path: str) -> Reading:
+    """The clips of the parts whose audio is there."""
+    protocols = tuple(f"{folder}{name}" for folder in FOLDERS for _, name, _, _ in PARTS)
+    found, audio = expect_layout(CORPUS, path, [protocols, tuple(own for _, _, own, _ in PARTS)])
+    tables, said = [], []
+    for part, name, flac, prefix in PARTS:
+        protocol, folder = found.parent / name, audio.parent / flac
+        absent = next((own for own in (protocol, folder) if not own.exists()), None)
+        if absent:
+            said.append(f"no {part}: {absent} is not there")
+            continue
+        clips, repeated = read_protocol(protocol, COLUMNS, prefix)
+        clips, unmatched = attach_audio(clips, clips["clip_id"].tolist(), folder, protocol)
+        said += repeated + unmatched
+        tables.append(clips.assign(part=part))
+    if not tables:
+        raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {said[0]}.")
+    clips = pd.concat(tables, ignore_index=True)
+    seeds = clips["codec_seed"]
+    is_seed = clips["clip_id"].isin(seeds[seeds != UNKNOWN])
+    clips["source"] = seeds.mask(is_seed & (seeds == UNKNOWN), clips["clip_id"])
+    clips["codec"] = clips["codec"].replace(UNKNOWN, "none")
+    return Reading(clips.drop(columns=["codec_seed", "reserved"]).assign(language="en"), said)

@@ -1,0 +1,106 @@
+"""The IndicTTS Deepfake Challenge: speech of 16 Indian languages, and synthesis of it.
+
+Tables with the columns `text, id, language, is_tts, audio`, as Hugging Face serves them (Parquet
+shards) or as `datasets` saves them (a folder of Arrow files). An id such as `ASM_F_ANGER_00342`
+tells language, sex, emotion and number; speakers are not named, and there is one voice, as it
+seems, of each sex in a language, which is the speaker here. The labels of the split `test` are
+hidden (-1): its clips are no part of the corpus, but `hidden_clips` are what a submission is about.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+import pandas as pd
+
+from tfpipeline.data.clips import UNKNOWN
+from tfpipeline.data.corpora.corpus import ALL, Corpus, Reading
+from tfpipeline.data.corpora.embedded import extract_audio, find_tables
+from tfpipeline.data.corpora.layout import expect_layout
+from tfpipeline.data.corpora.protocols import drop_repeated
+
+CORPUS = Corpus(
+    name="indictts",
+    title="IndicTTS Deepfake Challenge",
+    what="16 Indian languages, real and synthetic; a test split with hidden labels",
+    licence="CC BY 4.0",
+    citation="SherryT997/IndicTTS-Deepfake-Challenge-Data, on Hugging Face",
+    home="https://huggingface.co/datasets/SherryT997/IndicTTS-Deepfake-Challenge-Data",
+    layout="Parquet shards such as train-00000-of-00035.parquet, there or in data/, or a folder "
+    "that datasets' save_to_disk wrote",
+    counts={ALL: (15_558, 15_544)},
+)
+COLUMNS = ("text", "id", "language", "is_tts")
+LABELS = {0: "bonafide", 1: "spoof"}
+HIDDEN = -1
+ID = r"^(?P<code>[A-Za-z]+)_(?P<sex>[FM])_(?P<emotion>.+)_(?P<number>\d+)$"
+
+
+def read(path: str) -> Reading:
+    """The clips with a label."""
+    clips = _read_tables(path)
+    clips = clips[clips["is_tts"] != HIDDEN].reset_index(drop=True)
+    if not len(clips):
+        raise ValueError(
+            f"{CORPUS.name}:{path}: expected clips with labels. Received: hidden ones only. Are "
+            "the shards of the split train there?"
+        )
+    clips["label"] = clips["is_tts"].map(LABELS)
+    clips["attack"] = clips["label"].map({"bonafide": UNKNOWN, "spoof": "tts"})
+    clips, said = drop_repeated(clips, f"{CORPUS.name}:{path}")
+    return Reading(clips.drop(columns=["is_tts", "split"]), said)
+
+
+def hidden_clips(path: str | None) -> pd.DataFrame:
+    """The clips whose label is hidden, in the order of their split: a manifest without labels.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not path:
+        raise ValueError(f"--data {CORPUS.name} needs a PATH. Received: none.")
+    clips = _read_tables(path)
+    clips = clips[clips["is_tts"] == HIDDEN].reset_index(drop=True)
+    if not len(clips):
+        raise ValueError(
+            f"{CORPUS.name}:{path}: expected clips whose label is hidden (is_tts -1). Received: "
+            "none. Are the shards of the split test there?"
+        )
+    return clips.drop(columns=["is_tts", "split"])
+
+
+def _read_tables(path: str) -> pd.DataFrame:
+    """All rows, with their audio in files, in the manifest's words but for the label."""
+    expect_layout(CORPUS, path, [lambda root: root if find_tables(root) else None])
+
+    rows = extract_audio(find_tables(Path(path).expanduser()), COLUMNS)
+    known = rows["is_tts"].isin([HIDDEN, *LABELS])
+    if not known.all():
+        first = rows[~known].iloc[0]
+        raise ValueError(
+            f"{CORPUS.name}:{path}: is_tts must be 0, 1, or -1 where it is hidden. Received: "
+            f"{first['is_tts']!r} for {first['id']}, one of {int((~known).sum())} such rows."
+        )
+    ids = rows["id"].astype(str)
+    told = ids.str.extract(ID).fillna(UNKNOWN)
+    voice = told["code"].str.upper() + "_" + told["sex"]
+    return pd.DataFrame({
+        "clip_id": ids,
+        "path": rows["path"],
+        "speaker": voice.where(told["code"] != UNKNOWN, UNKNOWN),
+        "language": rows["language"].fillna(UNKNOWN).astype(str),
+        "sentence": rows["text"].map(_sentence),
+        "sex": told["sex"],
+        "emotion": told["emotion"].str.lower(),
+        "number": told["number"],
+        "is_tts": rows["is_tts"].astype(int),
+        "split": rows["split"],
+    })  # fmt: skip
+
+
+def _sentence(text: str | None) -> str:
+    """The words that are spoken, so that the same sentence is the same text."""
+    plain = unicodedata.normalize("NFC", text or "")
+    return re.sub(r"\s+", " ", plain).strip() or UNKNOWN
