@@ -188,8 +188,9 @@ def test_random_is_scikit_learns_own_split(n, seed):
     [
         (
             manifest().assign(speaker="LJ"), {},
-            r"both classes in each part\. Received: validation stays empty\. By speaker and source, 1 groups hold "
-            r"bonafide clips, the largest: speaker LJ \(.* clips\)\. Too few groups",
+            r"both classes in each part\. Received: validation stays empty\. "
+            r"By speaker and source, 1 groups hold bonafide clips, "
+            r"the largest: speaker LJ \(.* clips\)\. Too few groups",
         ),
         (
             manifest(2), {"by": ("speaker",)},
@@ -264,7 +265,7 @@ def test_the_automatic_split_is_stable_from_a_hundred_groups_on():
     after = part_of(split_by_best_group(more, "t")[0])
     assert {clip: after[clip] for clip in before} == before
     assert before == part_of(split(clips))
-    small, said = split_by_best_group(manifest(20), "t")
+    _, said = split_by_best_group(manifest(20), "t")
     assert said == "split by speaker: 20 speakers (train 14, validation 3, test 3)"
 
 

@@ -140,7 +140,8 @@ def refuse_one_sided(
         )  # fmt: skip
         mend = (
             "Too few groups: split by fewer columns, or add clips of others."
-            if len(sizes) < len(SHARES) else "Try data.split.rule=balanced, another data.split.seed, or fewer columns."
+            if len(sizes) < len(SHARES)
+            else "Try data.split.rule=balanced, another data.split.seed, or fewer columns."
         )  # fmt: skip
         raise ValueError(
             f"{source}: a split needs clips of both classes in each part. Received: {part} {state}."
