@@ -331,6 +331,16 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
     return config_from_dict(raw, source)
 
 
+def data_from_overrides(
+    corpus: str | tuple[str, ...], overrides: list[str] | tuple[str, ...] = ()
+) -> DataConfig:
+    """The section `data` alone: a corpus, and texts such as `split.by=[speaker]` laid over it."""
+    raw: dict[str, Any] = {"corpus": corpus}
+    for text in overrides:
+        _override(raw, text)
+    return _build(DataConfig, raw, "--set", prefix="data.")
+
+
 def config_from_dict(raw: Mapping[str, Any], source: str = "config") -> Config:
     """Builds a checked `Config` from nested mappings; `source` is named in errors."""
     return _build(Config, raw, source, prefix="")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.files.atomic import write_table
+from tfpipeline.files.atomic import atomic_file, write_table
 
 MANIFEST_COLUMNS = (
     "path", "label", "speaker", "attack", "source", "part", "language", "codec", "seconds",
@@ -36,14 +36,21 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
 
 
 def write_manifest(path: str | Path, clips: pd.DataFrame) -> None:
-    """Writes a manifest CSV atomically; paths below its folder are written relative to it."""
+    """Writes a manifest atomically, Parquet if so named, else CSV.
+
+    Paths below its folder are written relative to it, all others as absolute ones, since a reader
+    takes relative paths from there.
+    """
     path = Path(path)
-    table = clips.copy()
-    table["path"] = [
-        str(Path(clip).relative_to(path.parent)) if Path(clip).is_relative_to(path.parent) else clip
-        for clip in table["path"]
-    ]
-    write_table(path, table)
+    folder = os.path.join(os.path.abspath(path.parent), "")
+    paths = [os.path.abspath(clip) for clip in clips["path"].tolist()]
+    below = [clip[len(folder) :] if clip.startswith(folder) else clip for clip in paths]
+    table = clips.assign(path=below)
+    if path.suffix == ".parquet":
+        with atomic_file(path) as partial:
+            table.to_parquet(partial, index=False)
+    else:
+        write_table(path, table)
 
 
 def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
