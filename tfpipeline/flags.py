@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -56,9 +57,11 @@ def config_from_flags(flags: argparse.Namespace) -> Config:
         known = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
         raise ValueError(f"--model or --config is needed. Models: {', '.join(known)}.")
     path = flags.config or CONFIGS / f"{flags.model}.yaml"
-    config = load_config(path, flags.overrides)
+    overrides = list(flags.overrides)
     if flags.data:
-        config = replace(config, data=replace(config.data, corpus=corpus_from_flag(flags.data)))
+        # As an override, since what else is set may hold for several corpora only. JSON is YAML.
+        overrides.append(f"data.corpus={json.dumps(corpus_from_flag(flags.data))}")
+    config = load_config(path, overrides)
     return config if flags.seed is None else replace(config, seed=flags.seed)
 
 

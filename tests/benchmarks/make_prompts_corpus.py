@@ -26,6 +26,7 @@ import soxr
 from tqdm import tqdm
 
 from tfpipeline.data.corpora.demo import WORK_RATE, finish, write_wav
+from tfpipeline.data.foreign import ffmpeg_program
 from tfpipeline.data.synthesis.griffin_lim import griffin_lim
 from tfpipeline.data.synthesis.world import world
 
@@ -69,7 +70,7 @@ def _prompts(folder: Path, most: int) -> dict[str, np.ndarray]:
     files = sorted(folder.rglob("*.g722"), key=lambda f: hashlib.sha256(f.name.encode()).digest())
     chosen: dict[str, np.ndarray] = {}
     for file in files:
-        command = ["ffmpeg", "-v", "error", "-f", "g722", "-i", file, "-f", "f32le", "-"]
+        command = [ffmpeg_program(), "-v", "error", "-f", "g722", "-i", file, "-f", "f32le", "-"]
         decoded = subprocess.run(command, check=True, capture_output=True).stdout
         speech, _ = librosa.effects.trim(np.frombuffer(decoded, np.float32), top_db=35)
         if SHORTEST * RATE <= len(speech) <= LONGEST * RATE and len(chosen) < most:
