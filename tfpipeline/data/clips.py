@@ -76,19 +76,36 @@ def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
         row = int(np.flatnonzero(unknown)[0])
         raise ValueError(
             f"{source}, row {row + 1}: label must be bonafide or spoof. "
-            f"Received: {clips['label'][row]!r}"
+            f"Received: {clips['label'][row]!r}, in one of {unknown.sum()} such rows"
         )
     if "clip_id" not in clips:
         clips = clips.assign(clip_id=clips["path"])
-    repeated = clips["clip_id"].duplicated()
-    if repeated.any():
-        first = clips["clip_id"][np.flatnonzero(repeated)[0]]
-        raise ValueError(f"{source}: each clip stands in a manifest once. Received: {first} twice.")
+    _refuse_repeated(clips, source)
     for column in MANIFEST_COLUMNS:
         if column not in clips:
             clips[column] = np.nan if column == "seconds" else UNKNOWN
     leading = ["clip_id", *MANIFEST_COLUMNS]
     return clips[leading + [column for column in clips if column not in leading]]
+
+
+def _refuse_repeated(clips: pd.DataFrame, source: str) -> None:
+    """Refuses ids that stand in a table more than once, and says whether their labels differ."""
+    repeated = clips["clip_id"].duplicated()
+    if not repeated.any():
+        return
+    ids = clips.loc[repeated, "clip_id"].drop_duplicates()
+    own = clips.loc[clips["clip_id"].isin(ids), ["clip_id", "label"]].drop_duplicates()
+    both = own.loc[own["clip_id"].duplicated(), "clip_id"]
+    # What contradicts itself comes first: of the others, one row may simply be dropped.
+    shown = ", ".join(map(str, [*both, *ids[~ids.isin(both)]][:3]))
+    differ = (
+        f"{len(both)} of them with different labels: which is right?" if len(both)
+        else "with the same labels: drop the repeats."
+    )  # fmt: skip
+    raise ValueError(
+        f"{source}: each clip stands in a manifest once. Received: {shown}"
+        f"{' …' if len(ids) > 3 else ''} more than once, {len(ids)} such ids, {differ}"
+    )
 
 
 def check_parts(
