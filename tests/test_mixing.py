@@ -45,7 +45,7 @@ def tables(tmp_path_factory, tiny_corpus):
 
 def test_labels_are_short_and_differ():
     assert corpus_labels(["demo"]) == ["demo"]
-    assert corpus_labels(["demo", "folder:/a/b"]) == ["demo", "folder"]
+    assert corpus_labels(["demo", "folder:/a/b"]) == ["demo", "b"]
     assert corpus_labels(["manifest:/a/x.csv", "manifest:y.csv"]) == ["x", "y"]
     both = ["manifest:/a/x.csv", "manifest:/b/x.csv"]
     assert corpus_labels(both) == both

@@ -4,8 +4,9 @@
 
 Prints clips/s of the same compiled step on (a) one batch held in memory, (b) the pipeline over
 decoded audio in memory, (c) over decoded audio on disk, as `corpus cache` leaves it, (d) straight
-from files; interleaved rounds, medians, and the ratios of (b) to (d) to (a). Then the same of scoring: all training clips by `ClipScorer` against the
-compiled model on one batch. Without a manifest the demo corpus is used.
+from files; interleaved rounds, medians, and the ratios of (b) to (d) to (a). Then the same of
+scoring: all training clips by `ClipScorer` against the compiled model on one batch. Without a
+manifest the demo corpus is used.
 """
 
 from __future__ import annotations

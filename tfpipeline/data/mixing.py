@@ -17,15 +17,20 @@ import pandas as pd
 from tfpipeline.data.clips import LABELS, UNKNOWN
 from tfpipeline.data.splits import split_by_best_group
 
+OWN_NAMES = ("manifest", "folder")  # whose path says more than the name
+
 
 def corpus_labels(names: Sequence[str]) -> list[str]:
     """A short name for each `NAME[:PATH]`, no two alike: `demo`, `clips` for `manifest:clips.csv`.
 
-    The corpus's name where only one has it, else the last piece of the path, else all of it.
+    The last piece of the path of tables and folders, and where two have one name; else the name;
+    all of it where that would not tell two apart.
     """
     keys = [name.partition(":")[0] for name in names]
     short = [
-        key if keys.count(key) == 1 else Path(name.partition(":")[2]).stem or key
+        key
+        if keys.count(key) == 1 and key not in OWN_NAMES
+        else Path(name.partition(":")[2]).stem or key
         for key, name in zip(keys, names, strict=True)
     ]
     return [own if short.count(own) == 1 else name for own, name in zip(short, names, strict=True)]

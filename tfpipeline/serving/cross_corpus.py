@@ -56,7 +56,8 @@ def matrix_cells(runs: Sequence[Run], corpora: Sequence[str]) -> list[dict]:
             judge = Judge()
             figures = judge.full(rows, label)
             cells[run.folder.name, corpus] = {
-                "run": run.folder.name, "trained_on": run.config.data.corpus_name,
+                "run": run.folder.name,
+                "trained_on": " + ".join(corpus_labels(run.config.data.corpora)),
                 "tested_on": label, "in_domain": run in trained, "clips": said,
                 **{name: figures[name] for name in FIGURES}, "notes": judge.notes,
             }  # fmt: skip
@@ -69,6 +70,11 @@ def _test_rows(run: Run, scores: pd.DataFrame, corpus: str) -> pd.DataFrame:
     names = run.config.data.corpora
     if len(names) > 1:
         rows = rows[rows["corpus"] == corpus_labels(names)[names.index(corpus)]]
+    if not len(rows):
+        raise ValueError(
+            f"{run.folder}: a run has a test part in each of its corpora. Received: no test clip "
+            f"of {corpus} in scores.csv. Train it again."
+        )
     return rows
 
 
