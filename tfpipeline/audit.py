@@ -10,13 +10,20 @@ import argparse
 import json
 import sys
 
-from tfpipeline.flags import OK, SOME_FAILED, quiet_tensorflow, run_command
+from tfpipeline.flags import (
+    OK,
+    SOME_FAILED,
+    add_data_flag,
+    corpus_from_flag,
+    quiet_tensorflow,
+    run_command,
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and audits; returns the exit code: 1 if something leaks."""
     parser = argparse.ArgumentParser(prog="python -m tfpipeline.audit", description=__doc__)
-    parser.add_argument("--data", required=True, metavar="NAME[:PATH]", help="the corpus")
+    add_data_flag(parser, "the corpus", required=True)
     parser.add_argument("--out", metavar="FILE", help="write audit.json there too")
     parser.add_argument("--json", action="store_true", help="print audit.json instead of a table")
     flags = parser.parse_args(argv)
@@ -32,10 +39,11 @@ def _audit(flags: argparse.Namespace) -> int:
     from tfpipeline.evaluation.auditing import audit_clips, print_audit
     from tfpipeline.files.atomic import write_json
 
-    clips, audio, skipped = open_audio(load_clips(DataConfig(corpus=flags.data)))
+    data = DataConfig(corpus=corpus_from_flag(flags.data))
+    clips, audio, skipped = open_audio(load_clips(data))
     if len(skipped):
         print(f"{len(skipped)} clips cannot be used and are left out", file=sys.stderr)
-    audit = audit_clips(clips, audio, flags.data)
+    audit = audit_clips(clips, audio, data.corpus_name)
     if flags.out:
         write_json(flags.out, audit)
     print(json.dumps(audit, indent=2)) if flags.json else print_audit(audit)

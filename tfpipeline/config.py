@@ -23,12 +23,70 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
 @dataclass(frozen=True)
+class SplitConfig:
+    """How clips are dealt out to train, validation and test; see `tfpipeline.data.split_rules`.
+
+    Attributes:
+        rule: `stable`: by a hash of each group, so that none moves when others are added;
+            `balanced`: shares as close as groups allow; `random`: single clips, by scikit-learn's
+            `train_test_split`.
+        by: columns of the manifest; clips that share a value in any of them stay together. []:
+            each clip by itself; null: speaker and source, or [] for `random`.
+        shares: of train, validation and test.
+        stratify: columns whose values `balanced` and `random` spread evenly.
+        seed: of the split alone.
+        folds: instead of shares, so many folds: one is test, the next validation.
+        fold: which is test, from 0.
+    """
+
+    rule: Literal["stable", "balanced", "random"] = "stable"
+    by: tuple[str, ...] | None = None
+    shares: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    stratify: tuple[str, ...] = ("label",)
+    seed: int = 0
+    folds: int | None = None
+    fold: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that keep clips together."""
+        if self.by is not None:
+            return self.by
+        return () if self.rule == "random" else ("speaker", "source")
+
+    def __post_init__(self) -> None:
+        """Checks what does not go together."""
+        if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
+            raise ValueError(
+                f"data.split.shares must be positive and sum to 1. Received: {list(self.shares)}"
+            )
+        if self.rule == "random" and (self.by or self.folds):
+            raise ValueError(
+                "data.split.rule random deals out single clips: neither by nor folds go with it. "
+                f"Received: by {self.by}, folds {self.folds}. Take stable or balanced."
+            )
+        if self.seed < 0:
+            raise ValueError(f"data.split.seed must be at least 0. Received: {self.seed}")
+        if self.folds is not None and not (self.folds >= 3 and 0 <= self.fold < self.folds):
+            raise ValueError(
+                "data.split.folds must be at least 3, and data.split.fold lie in 0 … folds - 1. "
+                f"Received: {self.folds} and {self.fold}"
+            )
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Which clips, and how they become windows.
 
     Attributes:
-        corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`;
-            `NAME:PATH+PATH2` where fakes and their originals are two data sets.
+        corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`
+            (`NAME:PATH+PATH2` where fakes and their originals are two data sets), or a list of
+            several to train on together.
+        split: deals all clips out anew; null: the corpus's own parts, else by speaker, source or
+            file, whichever can be (`tfpipeline.data.splits.split_by_best_group`).
+        balance: what counts the same in training when there are several corpora: `none`, each
+            clip; `corpus`, each corpus; `corpus_label`, each class of each corpus. Clips of what is
+            rarer are taken several times an epoch.
         unseen_attacks: attacks kept out of training and validation; those of the test speakers
             make up the `unseen` part. null: those that the corpus proposes (`hifigan` for `demo`,
             none for a corpus of one's own).
@@ -40,11 +98,36 @@ class DataConfig:
             audio, else none.
     """
 
-    corpus: str = "demo"
+    corpus: str | tuple[str, ...] = "demo"
+    split: SplitConfig | None = None
+    balance: Literal["none", "corpus", "corpus_label"] = "none"
     unseen_attacks: tuple[str, ...] | None = None
     window_seconds: float = 4.0
     crop_seconds: float | None = None
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora, one or several."""
+        return (self.corpus,) if isinstance(self.corpus, str) else self.corpus
+
+    @property
+    def corpus_name(self) -> str:
+        """The corpora in one text, for people."""
+        return " + ".join(self.corpora)
+
+    def __post_init__(self) -> None:
+        """Checks the list of corpora."""
+        if not self.corpora:
+            raise ValueError("data.corpus must name a corpus. Received: an empty list")
+        repeated = [name for name in self.corpora if self.corpora.count(name) > 1]
+        if repeated:
+            raise ValueError(f"data.corpus names each corpus once. Received: {repeated[0]} twice")
+        if self.balance != "none" and len(self.corpora) < 2:
+            raise ValueError(
+                "data.balance is between several corpora. "
+                f"Received: {self.balance} for {self.corpus_name} alone"
+            )
 
 
 @dataclass(frozen=True)
@@ -255,6 +338,16 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
     return config_from_dict(raw, source)
 
 
+def data_from_overrides(
+    corpus: str | tuple[str, ...], overrides: list[str] | tuple[str, ...] = ()
+) -> DataConfig:
+    """The section `data` alone: a corpus, and texts such as `split.by=[speaker]` laid over it."""
+    raw: dict[str, Any] = {"corpus": corpus}
+    for text in overrides:
+        _override(raw, text)
+    return _build(DataConfig, raw, "--set", prefix="data.")
+
+
 def config_from_dict(raw: Mapping[str, Any], source: str = "config") -> Config:
     """Builds a checked `Config` from nested mappings; `source` is named in errors."""
     return _build(Config, raw, source, prefix="")
@@ -293,8 +386,12 @@ def _build(kind: type, raw: Any, source: str, prefix: str) -> Any:
             raise ValueError(
                 f"{source}: unknown key {prefix}{key}. Known keys here: {', '.join(hints)}"
             )
-        if dataclasses.is_dataclass(hints[key]):
-            values[key] = _build(hints[key], value, source, f"{prefix}{key}.")
+        section = next(
+            (own for own in (hints[key], *typing.get_args(hints[key]))
+             if dataclasses.is_dataclass(own)), None,
+        )  # fmt: skip
+        if section and not (value is None and section is not hints[key]):
+            values[key] = _build(section, value, source, f"{prefix}{key}.")
         else:
             values[key] = checked(value, hints[key], f"{source}: {prefix}{key}")
     return kind(**values)
@@ -317,7 +414,8 @@ def _override(raw: dict[str, Any], text: str) -> None:
         raise ValueError(f"--set {path}: the value must be YAML. Received: {value!r}") from None
     *sections, key = path.split(".")
     for section in sections:
-        inner = raw.setdefault(section, {})
+        inner = raw.get(section)
+        inner = raw[section] = {} if inner is None else inner
         if not isinstance(inner, dict):
             raise ValueError(f"--set {path}: {section} is not a section. Received: {text!r}")
         raw = inner

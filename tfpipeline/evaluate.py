@@ -2,17 +2,24 @@
 
 Runs are judged on their own scores, or with --data on another corpus, which they score first; score
 files of other systems go through the same figures. Leaves `metrics.json` and `report.html`.
+With --matrix, every run is judged on every corpus: a table of AUC and EER, and a heat map.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
-from tfpipeline.flags import OK, SAVED_MODELS, quiet_tensorflow, run_command, run_folder
+from tfpipeline.flags import (
+    OK,
+    SAVED_MODELS,
+    add_data_flag,
+    quiet_tensorflow,
+    run_command,
+    run_folder,
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,7 +32,11 @@ def main(argv: list[str] | None = None) -> int:
         "--polarity", choices=("spoof", "bonafide"),
         help="what a high score in the score files means (default: as their form says)",
     )  # fmt: skip
-    parser.add_argument("--data", metavar="NAME[:PATH]", help="corpus that the runs score first")
+    add_data_flag(parser, "corpus that the runs score first; with --matrix")
+    parser.add_argument(
+        "--matrix", action="store_true",
+        help="judge each run on each corpus (default: those that the runs were trained on)",
+    )  # fmt: skip
     parser.add_argument(
         "--by", nargs="+", default=[], metavar="COLUMN", help="columns to break down by"
     )
@@ -48,6 +59,13 @@ def _evaluate(flags: argparse.Namespace) -> int:
         raise ValueError("something to evaluate is needed: --run NAME or --scores FILE.")
     if flags.data and flags.scores:
         raise ValueError("--data is scored by runs. Received: --scores too; evaluate them apart.")
+    if flags.matrix:
+        return _matrix(flags)
+    if flags.data and len(flags.data) > 1:
+        raise ValueError(
+            f"without --matrix, one corpus is evaluated at a time. Received: {len(flags.data)}."
+        )
+    flags.data = flags.data[0] if flags.data else None
     quiet_tensorflow()
     if flags.submission:
         return _submit(flags)
@@ -57,6 +75,7 @@ def _evaluate(flags: argparse.Namespace) -> int:
     from tfpipeline.evaluation.scores import write_scores
     from tfpipeline.evaluation.summary import print_leaderboard, print_summary
     from tfpipeline.files.atomic import write_json, write_table
+    from tfpipeline.serving.other_corpus import plain_name
 
     judged, skipped = _judge_runs(flags)
     judged += [_judge_scores(Path(file), flags) for file in flags.scores]
@@ -80,7 +99,7 @@ def _evaluate(flags: argparse.Namespace) -> int:
     if flags.data:
         write_table(out / "skipped.csv", skipped)
         for own in judged:
-            suffix = "" if len(judged) == 1 else f"-{_plain(own.metrics['run'])}"
+            suffix = "" if len(judged) == 1 else f"-{plain_name(own.metrics['run'])}"
             write_scores(out / f"scores{suffix}.csv", own.table)
     write_json(out / "metrics.json", content)
     write_report(out / "report.html", judged, compared)
@@ -96,54 +115,47 @@ def _evaluate(flags: argparse.Namespace) -> int:
     return OK
 
 
-def _judge_runs(flags: argparse.Namespace) -> tuple[list, object]:
-    """Each run on its own scores, or on the corpus that `--data` names; and the skipped clips."""
-    from tfpipeline.evaluation.breakdown import break_down
-    from tfpipeline.evaluation.report import Judged
-    from tfpipeline.evaluation.scores import read_scores
-    from tfpipeline.models.classifiers.contributions import EXPLAINED
-    from tfpipeline.serving.explanation import explain_in_words, read_importances
-    from tfpipeline.serving.run import load_detector, open_run
+def _matrix(flags: argparse.Namespace) -> int:
+    """Every run on every corpus."""
+    if flags.scores or flags.by:
+        raise ValueError("--matrix is of runs and corpora: neither --scores nor --by go with it.")
+    quiet_tensorflow()
+
+    from tfpipeline.evaluation.matrix import draw_matrix, matrix_table, print_matrix
+    from tfpipeline.files.atomic import write_json, write_table
+    from tfpipeline.serving.cross_corpus import matrix_cells
+    from tfpipeline.serving.other_corpus import plain_name
+    from tfpipeline.serving.run import open_run
 
     runs = [open_run(run_folder(name)) for name in flags.run]
-    clips, audio, skipped = _open_corpus(flags.data) if flags.data and runs else (None, None, None)
+    trained = dict.fromkeys(name for run in runs for name in run.config.data.corpora)
+    cells = matrix_cells(runs, flags.data or list(trained))
+    names = "+".join(plain_name(run.folder.name) for run in runs)
+    out = Path(flags.out) if flags.out else SAVED_MODELS / "evaluations" / f"{names}-matrix"
+    table = matrix_table(cells)
+    write_table(out / "matrix.csv", table)
+    write_json(out / "matrix.json", {"schema": 1, "cells": cells})
+    draw_matrix(table, out / "matrix.png")
+    print(json.dumps(cells, indent=2)) if flags.json else print_matrix(table)
+    print(f"matrix: {out / 'matrix.csv'}, {out / 'matrix.png'}", file=sys.stderr)
+    return OK
+
+
+def _judge_runs(flags: argparse.Namespace) -> tuple[list, object]:
+    """Each run on its own scores, or on the corpus that `--data` names; and the skipped clips."""
+    from tfpipeline.evaluation.scores import read_scores
+    from tfpipeline.serving.other_corpus import judge_table, open_whole, score_clips
+    from tfpipeline.serving.run import open_run
+
+    runs = [open_run(run_folder(name)) for name in flags.run]
+    clips, audio, skipped = open_whole(flags.data) if flags.data and runs else (None, None, None)
     judged = []
     for run in runs:
         own = run.folder / "scores.csv"
-        table = _score(run, clips, audio) if flags.data else read_scores(own)
-        metrics = break_down(
-            table, run.folder.name, run.config.model.name, flags.data or run.config.data.corpus,
-            run.metrics.get("parameters"), run.metrics["threshold"], flags.by,
-        )  # fmt: skip
-        config = (run.folder / "config.yaml").read_text(encoding="utf-8")
-        importances = read_importances(run.folder)
-        explain = None
-        if run.config.model.name in EXPLAINED:
-            explain = explain_in_words(run.config.model.name, run.folder, load_detector(run))
-        judged.append(Judged(metrics, table, config, importances, explain))
+        table = score_clips(run, clips, audio) if flags.data else read_scores(own)
+        name = flags.data or run.config.data.corpus_name
+        judged.append(judge_table(run, table, name, flags.by))
     return judged, skipped
-
-
-def _open_corpus(name: str) -> tuple:
-    from tfpipeline.config import DataConfig
-    from tfpipeline.data.corpora import load_clips
-    from tfpipeline.data.pipeline import open_audio
-
-    clips, audio, skipped = open_audio(load_clips(DataConfig(corpus=name), split=False))
-    if len(skipped):
-        print(f"{len(skipped)} clips cannot be scored, see skipped.csv", file=sys.stderr)
-    return clips, audio, skipped
-
-
-def _score(run, clips, audio):
-    from tfpipeline.evaluation.scores import score_table
-    from tfpipeline.models.scoring import ClipScorer
-    from tfpipeline.serving.run import load_detector
-
-    detector = load_detector(run)
-    print(f"scoring {len(clips)} clips with {run.folder.name}", file=sys.stderr)
-    scores = ClipScorer(detector.model, detector.window).score_clips(audio)
-    return score_table(clips, scores, run.calibration)
 
 
 def _submit(flags: argparse.Namespace) -> int:
@@ -217,18 +229,15 @@ def _judge_scores(path: Path, flags: argparse.Namespace):
 
 def _out(flags: argparse.Namespace, names: list[str]) -> Path:
     """Where the results go."""
+    from tfpipeline.serving.other_corpus import evaluation_folder, plain_name
+
     if flags.out:
         return Path(flags.out)
-    data = f"-on-{_plain(flags.data)}" if flags.data else ""
+    data = f"-on-{plain_name(flags.data)}" if flags.data else ""
     if len(names) == 1 and flags.run:
         folder = run_folder(flags.run[0])
-        return folder / "evaluations" / _plain(flags.data) if flags.data else folder
-    return SAVED_MODELS / "evaluations" / ("+".join(map(_plain, names)) + data)
-
-
-def _plain(name: str) -> str:
-    """A name that can stand in a path."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("_.") or "unnamed"
+        return evaluation_folder(folder, flags.data) if flags.data else folder
+    return SAVED_MODELS / "evaluations" / ("+".join(map(plain_name, names)) + data)
 
 
 if __name__ == "__main__":

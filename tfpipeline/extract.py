@@ -12,13 +12,20 @@ import shutil
 import sys
 from pathlib import Path
 
-from tfpipeline.flags import OK, SOME_FAILED, quiet_tensorflow, run_command
+from tfpipeline.flags import (
+    OK,
+    SOME_FAILED,
+    add_data_flag,
+    corpus_from_flag,
+    quiet_tensorflow,
+    run_command,
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and extracts; returns the exit code: 1 if some clips cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m tfpipeline.extract", description=__doc__)
-    parser.add_argument("--data", metavar="NAME[:PATH]", default="demo", help="the corpus")
+    add_data_flag(parser, "the corpus (default: demo)")
     parser.add_argument(
         "--features", default="full", help="baseline, full (the default) or everything"
     )
@@ -48,8 +55,9 @@ def _extract(flags: argparse.Namespace) -> int:
         )
     quiet_tensorflow()
 
+    from tfpipeline.config import DataConfig
     from tfpipeline.data.audio import SAMPLE_RATE
-    from tfpipeline.data.corpora import load_corpus
+    from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.pipeline import open_audio
     from tfpipeline.features.extraction import check_window
     from tfpipeline.features.handcrafted import HandcraftedFeatures
@@ -59,9 +67,11 @@ def _extract(flags: argparse.Namespace) -> int:
     # What cannot work fails before anything is decoded.
     window = round(flags.window_seconds * SAMPLE_RATE)
     check_window(HandcraftedFeatures(flags.features), window)
+    # Nothing is held out: the table is of all clips.
+    data = DataConfig(corpus=corpus_from_flag(flags.data or ["demo"]), unseen_attacks=())
     if flags.overwrite:
         shutil.rmtree(partial_folder(out), ignore_errors=True)
-    clips, audio, skipped = open_audio(load_corpus(flags.data), flags.cache)
+    clips, audio, skipped = open_audio(load_clips(data), flags.cache)
     skip_list = out.with_suffix(".skipped.csv")
     if len(skipped):
         write_table(skip_list, skipped)

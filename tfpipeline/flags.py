@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -24,8 +25,21 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="A.B=VALUE", dest="overrides",
         help="change one key of the config; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--data", metavar="NAME[:PATH]", help="the corpus; sets data.corpus")
+    add_data_flag(parser, "the corpus; sets data.corpus; several are trained on together")
     parser.add_argument("--seed", type=int, help="sets seed")
+
+
+def add_data_flag(parser: argparse.ArgumentParser, help: str, required: bool = False) -> None:
+    """Adds `--data`, which may be repeated: None, or a list of `NAME[:PATH]`."""
+    parser.add_argument(
+        "--data", action="append", metavar="NAME[:PATH]", help=f"{help}; may be repeated",
+        required=required,
+    )  # fmt: skip
+
+
+def corpus_from_flag(given: list[str]) -> str | tuple[str, ...]:
+    """What `data.corpus` is for the corpora that `--data` names: a text for one."""
+    return given[0] if len(given) == 1 else tuple(given)
 
 
 def add_run_flag(parser: argparse.ArgumentParser, help: str, required: bool = False) -> None:
@@ -42,9 +56,11 @@ def config_from_flags(flags: argparse.Namespace) -> Config:
     if not flags.model and not flags.config:
         raise ValueError(f"--model or --config is needed. Models: {', '.join(config_names())}.")
     path = flags.config or CONFIGS / f"{flags.model}.yaml"
-    config = load_config(path, flags.overrides)
+    overrides = list(flags.overrides)
     if flags.data:
-        config = replace(config, data=replace(config.data, corpus=flags.data))
+        # As an override, since what else is set may hold for several corpora only. JSON is YAML.
+        overrides.append(f"data.corpus={json.dumps(corpus_from_flag(flags.data))}")
+    config = load_config(path, overrides)
     return config if flags.seed is None else replace(config, seed=flags.seed)
 
 

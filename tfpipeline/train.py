@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,6 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     add_run_flag(parser, "where the run goes (default: saved_models/<config's name>)")
     parser.add_argument("--overwrite", action="store_true", help="replace a complete run")
     parser.add_argument("--resume", action="store_true", help="go on with a stopped run")
+    parser.add_argument(
+        "--test", action="append", default=[], metavar="NAME[:PATH]",
+        help="evaluate the run on this other corpus too, untouched till then; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print metrics.json instead of a table")
     flags = parser.parse_args(argv)
     body = _train_trees if flags.model == TREES else _train_one
@@ -53,9 +58,11 @@ def _train_one(flags: argparse.Namespace) -> int:
 
     from tfpipeline.evaluation.summary import print_summary
 
-    judged, interrupted = _train(config, target, flags.resume, _open(config))
+    judged, interrupted = _train(config, target, flags.resume, _open(config, flags.test))
     metrics = judged.metrics
     print(json.dumps(metrics, indent=2)) if flags.json else print_summary(metrics)
+    for other in _test([target], flags.test):
+        print(json.dumps(other, indent=2)) if flags.json else print_summary(other)
     print(f"run: {target}   report: {target / 'report.html'}", file=sys.stderr)
     if interrupted:
         print("Go on with the same command and --resume.", file=sys.stderr)
@@ -71,7 +78,7 @@ def _train_trees(flags: argparse.Namespace) -> int:
         raise ValueError("--model trees takes neither --config nor --resume: name one classifier.")
     quiet_tensorflow()
 
-    from tfpipeline.evaluation.summary import print_comparison
+    from tfpipeline.evaluation.summary import print_comparison, print_summary
     from tfpipeline.training.classifiers import CLASSIFIERS
     from tfpipeline.training.fit_features import training_features
 
@@ -84,7 +91,7 @@ def _train_trees(flags: argparse.Namespace) -> int:
     targets = [base / c.name if base else run_folder(c.name) for c in configs]
     for target in targets:
         check_target(target, flags.overwrite, resume=False)
-    opened = _open(configs[0])
+    opened = _open(configs[0], flags.test)
     features = training_features(configs[0], *opened[:2])
     judged = []
     for config, target in zip(configs, targets, strict=True):
@@ -96,6 +103,8 @@ def _train_trees(flags: argparse.Namespace) -> int:
     }
     metrics = [own.metrics for own in judged]
     print(json.dumps(metrics, indent=2)) if flags.json else print_comparison(metrics, seconds)
+    for other in _test(targets, flags.test):
+        print(json.dumps(other, indent=2)) if flags.json else print_summary(other)
     return OK
 
 
@@ -117,23 +126,62 @@ def _check_model(config: Config) -> None:
         find_weights(config.model.name, options.get("weights", "imagenet"))
 
 
-def _open(config: Config) -> tuple:
-    """The clips, their audio, what was skipped, and the audit of the rest."""
+def _open(config: Config, tests: Sequence[str] = ()) -> tuple:
+    """The clips, their audio, what was skipped, and the audit of the rest.
+
+    Corpora that the run will be tested on are only listed, to refuse those that share a file.
+    """
     from tfpipeline.data.clips import check_parts
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.pipeline import open_audio
     from tfpipeline.evaluation.auditing import audit_clips, tell_in_a_line
+    from tfpipeline.serving.other_corpus import SEEN_PARTS, load_whole, refuse_seen
 
     clips = load_clips(config.data)
-    check_parts(clips, config.data.corpus)
+    name, apart = config.data.corpus_name, _kept_apart(config)
+    check_parts(clips, name, apart)
+    seen = clips.loc[clips["part"].isin(SEEN_PARTS), "path"]
+    for test in tests:
+        refuse_seen(load_whole(test), seen, test)
     clips, audio, skipped = open_audio(clips, config.data.cache)
     if len(skipped):
         number, verb = len(clips) + len(skipped), "is" if len(skipped) == 1 else "are"
         print(f"{len(skipped)} of {number} clips {verb} skipped, see skipped.csv", file=sys.stderr)
-        check_parts(clips, f"{config.data.corpus} without its unusable clips")
-    audit = audit_clips(clips, audio, config.data.corpus, most_clips=TRAINING_AUDIT)
+        check_parts(clips, f"{name} without its unusable clips", apart)
+    audit = audit_clips(clips, audio, name, most_clips=TRAINING_AUDIT)
     tell_in_a_line(audit)
     return clips, audio, skipped, audit
+
+
+def _kept_apart(config: Config) -> tuple[str, ...]:
+    """The columns of which no value may stand on two sides: what a config asks for, it gets."""
+    return ("speaker", "source") if config.data.split is None else config.data.split.columns
+
+
+def _sharing_notes(clips, apart: Sequence[str]) -> list[str]:
+    """What stands on two sides because the config's split does not keep it together."""
+    from tfpipeline.data.clips import on_two_sides
+
+    notes = []
+    for column in ("speaker", "source", "sentence"):
+        shared = on_two_sides(clips, column) if column in clips and column not in apart else []
+        if shared:
+            notes.append(
+                f"{len(shared)} values of {column} stand on two sides, as data.split has it: the "
+                f"figures say little of a new {column}"
+            )
+    return notes
+
+
+def _test(targets: Sequence[Path], names: Sequence[str]) -> Iterator[dict]:
+    """Evaluates complete runs on other corpora; yields what `metrics.json` holds of each."""
+    from tfpipeline.serving.other_corpus import judge_untouched, open_whole
+    from tfpipeline.serving.run import open_run
+
+    for name in names:
+        opened = open_whole(name)
+        for target in targets:
+            yield judge_untouched(open_run(target), name, opened).metrics
 
 
 def _train(config: Config, target: Path, resume: bool, opened: tuple, features=None) -> tuple:
@@ -156,7 +204,7 @@ def _train(config: Config, target: Path, resume: bool, opened: tuple, features=N
     else:
         detector, parameters, more, interrupted = _fit_network(config, clips, audio, partial)
     write_environment(partial, config, corpus_fingerprint(clips), {**settings, **more})
-    notes = []
+    notes = _sharing_notes(clips, _kept_apart(config))
     if more.get("pretrained", {}).get("source") == "none":
         notes.append("trained from scratch: no pretrained weights")
     judged = complete_run(config, target.name, clips, audio, detector, parameters, partial, notes)

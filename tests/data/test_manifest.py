@@ -153,6 +153,40 @@ def test_bad_cells_are_named_by_row(tmp_path, row, column, value, message):
     assert "\n" not in str(raised.value)
 
 
+def test_unknown_labels_are_counted_and_the_first_ones_told(tmp_path):
+    clips = table(tmp_path)
+    clips.loc[[2, 5, 6, 9], "label"] = ["robot", "robot", "who knows", "maybe"]
+    message = r"row 3: .* 'robot', one of 4 such rows, as well as 'who knows', 'maybe'\. Known"
+    with pytest.raises(ValueError, match=message):
+        read_table(write(tmp_path, clips))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["real", "fake", "real"], r"r00\.wav again, .*; 2 such rows, 1 files with different"),
+        (["real", "real", "real"], r"r00\.wav again, first in row 1; 2 such rows\.$"),
+    ],
+)
+def test_files_that_stand_twice_with_other_labels_are_told(tmp_path, labels, message):
+    clips = table(tmp_path)
+    again = pd.DataFrame({"path": ["r00.wav"] * 2, "label": labels[1:]})
+    with pytest.raises(ValueError, match=message):
+        read_table(write(tmp_path, pd.concat([clips, again])))
+
+
+def test_ids_that_stand_twice_are_counted_and_contradictions_come_first(tmp_path):
+    clips = table(tmp_path).assign(clip_id=[f"c{n}" for n in range(40)])
+    clips.loc[[2, 5], "clip_id"] = "c0"  # real, and fake
+    clips.loc[7, "clip_id"] = "c9"  # both fake
+    message = r"Received: c0, c9 more than once, 2 such ids, 1 of them with different labels"
+    with pytest.raises(ValueError, match=message):
+        read_table(write(tmp_path, clips))
+    clips.loc[[2, 5], "clip_id"] = ["c2", "c5"]
+    with pytest.raises(ValueError, match=r"c9 more than once, 1 such ids, with the same labels"):
+        read_table(write(tmp_path, clips))
+
+
 def test_missing_files_are_counted_and_named(tmp_path):
     clips = table(tmp_path, 40)
     for name in ("r03.wav", "f20.wav"):

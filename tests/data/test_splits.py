@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from tfpipeline.data.clips import normalise_manifest
-from tfpipeline.data.splits import hold_out_attacks, split_groups
+from tfpipeline.data.placing import split_groups
+from tfpipeline.data.splits import hold_out_attacks
 
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
 

@@ -9,12 +9,14 @@ attacks that training never saw) or a data set's own.
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tfpipeline.files.atomic import write_table
+from tfpipeline.files.atomic import atomic_file, write_table
 
 MANIFEST_COLUMNS = (
     "path", "label", "speaker", "attack", "source", "part", "language", "codec", "seconds",
@@ -34,14 +36,21 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
 
 
 def write_manifest(path: str | Path, clips: pd.DataFrame) -> None:
-    """Writes a manifest CSV atomically; paths below its folder are written relative to it."""
+    """Writes a manifest atomically, Parquet if so named, else CSV.
+
+    Paths below its folder are written relative to it, all others as absolute ones, since a reader
+    takes relative paths from there.
+    """
     path = Path(path)
-    table = clips.copy()
-    table["path"] = [
-        str(Path(clip).relative_to(path.parent)) if Path(clip).is_relative_to(path.parent) else clip
-        for clip in table["path"]
-    ]
-    write_table(path, table)
+    folder = os.path.join(os.path.abspath(path.parent), "")
+    paths = [os.path.abspath(clip) for clip in clips["path"].tolist()]
+    below = [clip[len(folder) :] if clip.startswith(folder) else clip for clip in paths]
+    table = clips.assign(path=below)
+    if path.suffix == ".parquet":
+        with atomic_file(path) as partial:
+            table.to_parquet(partial, index=False)
+    else:
+        write_table(path, table)
 
 
 def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -67,14 +76,11 @@ def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
         row = int(np.flatnonzero(unknown)[0])
         raise ValueError(
             f"{source}, row {row + 1}: label must be bonafide or spoof. "
-            f"Received: {clips['label'][row]!r}"
+            f"Received: {clips['label'][row]!r}, in one of {unknown.sum()} such rows"
         )
     if "clip_id" not in clips:
         clips = clips.assign(clip_id=clips["path"])
-    repeated = clips["clip_id"].duplicated()
-    if repeated.any():
-        first = clips["clip_id"][np.flatnonzero(repeated)[0]]
-        raise ValueError(f"{source}: each clip stands in a manifest once. Received: {first} twice.")
+    _refuse_repeated(clips, source)
     for column in MANIFEST_COLUMNS:
         if column not in clips:
             clips[column] = np.nan if column == "seconds" else UNKNOWN
@@ -82,9 +88,35 @@ def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
     return clips[leading + [column for column in clips if column not in leading]]
 
 
-def check_parts(clips: pd.DataFrame, source: str) -> None:
+def _refuse_repeated(clips: pd.DataFrame, source: str) -> None:
+    """Refuses ids that stand in a table more than once, and says whether their labels differ."""
+    repeated = clips["clip_id"].duplicated()
+    if not repeated.any():
+        return
+    ids = clips.loc[repeated, "clip_id"].drop_duplicates()
+    own = clips.loc[clips["clip_id"].isin(ids), ["clip_id", "label"]].drop_duplicates()
+    both = own.loc[own["clip_id"].duplicated(), "clip_id"]
+    # What contradicts itself comes first: of the others, one row may simply be dropped.
+    shown = ", ".join(map(str, [*both, *ids[~ids.isin(both)]][:3]))
+    differ = (
+        f"{len(both)} of them with different labels: which is right?" if len(both)
+        else "with the same labels: drop the repeats."
+    )  # fmt: skip
+    raise ValueError(
+        f"{source}: each clip stands in a manifest once. Received: {shown}"
+        f"{' …' if len(ids) > 3 else ''} more than once, {len(ids)} such ids, {differ}"
+    )
+
+
+def check_parts(
+    clips: pd.DataFrame, source: str, apart: Sequence[str] = ("speaker", "source")
+) -> None:
     """Checks that the parts can train and judge a detector.
 
+    Args:
+        clips: a manifest.
+        source: what it was read from, named in errors.
+        apart: columns of which no value may stand on two sides.
     Raises:
         ValueError: `train`, `validation` or `test` lacks a class, or a speaker or source recording
             stands on two sides (`unseen` belongs to the side of `test`).
@@ -101,22 +133,33 @@ def check_parts(clips: pd.DataFrame, source: str) -> None:
                     f"{source}: the {part} part needs clips of both classes. Received: none with "
                     f"label {label}. {mend}"
                 )
-    check_sides(clips, source)
+    check_sides(clips, source, apart)
 
 
-def check_sides(clips: pd.DataFrame, source: str) -> None:
-    """Checks that no speaker or source recording stands on two sides.
+def on_two_sides(clips: pd.DataFrame, column: str) -> list[str]:
+    """The known values of a column that stand on more than one side, sorted.
+
+    `unseen` belongs to the side of `test`.
+    """
+    rows = clips.loc[clips[column] != UNKNOWN, [column, "part"]].drop_duplicates()
+    rows = rows.assign(part=rows["part"].replace({"unseen": "test"})).drop_duplicates()
+    return sorted(rows.loc[rows[column].duplicated(), column].unique())
+
+
+def check_sides(
+    clips: pd.DataFrame, source: str, columns: Sequence[str] = ("speaker", "source")
+) -> None:
+    """Checks that no value of some columns stands on two sides.
 
     Raises:
         ValueError: one does (`unseen` belongs to the side of `test`).
     """
-    side = clips["part"].replace({"unseen": "test"})
-    for column in ("speaker", "source"):
-        known = clips[column] != UNKNOWN
-        sides = side[known].groupby(clips[column][known]).nunique()
-        if (sides > 1).any():
-            name = sides.index[sides > 1][0]
-            where = ", ".join(sorted(set(side[known & (clips[column] == name)])))
+    for column in columns:
+        shared = on_two_sides(clips, column)
+        if shared:
+            name = shared[0]
+            side = clips["part"].replace({"unseen": "test"})
+            where = ", ".join(sorted(set(side[clips[column] == name])))
             raise ValueError(
                 f"{source}: no {column} stands on two sides. Received: {name} in {where}. "
                 "Split again by speaker."
@@ -131,7 +174,11 @@ def corpus_fingerprint(clips: pd.DataFrame) -> str:
     """
     digest = hashlib.sha256()
     columns = ["clip_id", "label", "attack", "part", "path"]
-    for *known, path in sorted(clips[columns].itertuples(index=False, name=None)):
-        size = Path(path).stat().st_size if Path(path).exists() else -1
-        digest.update("\t".join([Path(known[0]).name, *known[1:], str(size)]).encode() + b"\n")
+    for *known, path in sorted(zip(*(clips[column].tolist() for column in columns), strict=True)):
+        try:
+            size = os.stat(path).st_size
+        except OSError:
+            size = -1
+        digest.update("\t".join([os.path.basename(known[0]), *known[1:], str(size)]).encode())
+        digest.update(b"\n")
     return digest.hexdigest()

@@ -32,6 +32,7 @@ class DecodedFiles:
     def __init__(self, paths: Iterable[str], folder: Path | None = None):
         self.folder = folder or cache_folder() / "decoded"
         self.files = [self._file(path) for path in paths]
+        self._listed: dict[Path, dict[str, list[str]]] = {}
         self._names = tf.constant(np.array(self.files, dtype=str))
 
     def missing(self) -> np.ndarray:
@@ -50,15 +51,28 @@ class DecodedFiles:
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)
-        identity = file.name.split("-")[0]
-        for older in file.parent.glob(f"{identity}-*.f32"):
-            if older != file:
-                older.unlink(missing_ok=True)
+        for older in self._older(file):
+            older.unlink(missing_ok=True)
+
+    def size(self) -> int:
+        """Bytes of the decoded files that are there."""
+        return sum(os.path.getsize(file) for file in self.files if os.path.exists(file))
 
     def waveform(self, index: tf.Tensor) -> tf.Tensor:
         """In-graph: index (scalar int64) → float32 (samples,)."""
         contents = tf.io.read_file(tf.gather(self._names, index))
         return tf.io.decode_raw(contents, tf.float32)
+
+    def _older(self, file: Path) -> list[Path]:
+        """Files of other states of the same clip; a folder is listed once, at its first write."""
+        if file.parent not in self._listed:
+            states: dict[str, list[str]] = {}
+            for name in os.listdir(file.parent):
+                if name.endswith(".f32"):
+                    states.setdefault(name.partition("-")[0], []).append(name)
+            self._listed[file.parent] = states
+        found = self._listed[file.parent].get(file.name.partition("-")[0], [])
+        return [file.with_name(name) for name in found if name != file.name]
 
     def _file(self, path: str) -> str:
         """Path of the decoded file of one clip as it is now; a clip that is absent has none."""

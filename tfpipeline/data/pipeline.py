@@ -120,13 +120,25 @@ def _open_files(clips: pd.DataFrame) -> tuple:
 
 def _open_on_disk(clips: pd.DataFrame) -> tuple:
     """`open_audio` with one decoded file a clip; what is there already is not decoded again."""
-    decoded = DecodedFiles(clips["path"])
+    _, reasons = decode_missing(DecodedFiles(clips["path"]), clips["path"])
+    kept, skipped = drop_skipped(clips, reasons)
+    return kept, Audio(DecodedFiles(kept["path"]).waveform, len(kept)), skipped
+
+
+def decode_missing(decoded: DecodedFiles, paths: pd.Series) -> tuple[int, dict[int, str]]:
+    """Decodes the clips that have no decoded file yet; what was stopped goes on where it was.
+
+    Args:
+        decoded: where they go.
+        paths: of the same clips.
+    Returns:
+        How many were missing, and index → reason of those that cannot be used.
+    """
     missing = decoded.missing()
     found = screen_clips(
-        clips["path"].iloc[missing], lambda place, waveform: decoded.write(missing[place], waveform)
+        paths.iloc[missing], lambda place, waveform: decoded.write(missing[place], waveform)
     )
-    kept, skipped = drop_skipped(clips, {int(missing[place]): why for place, why in found.items()})
-    return kept, Audio(DecodedFiles(kept["path"]).waveform, len(kept)), skipped
+    return len(missing), {int(missing[place]): why for place, why in found.items()}
 
 
 def training_batches(

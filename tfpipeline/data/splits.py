@@ -1,56 +1,23 @@
-"""Splits into train, validation and test: by group, stratified, seeded, stable."""
+"""What is done without being asked: the split of a corpus without parts, and attacks held out."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from tfpipeline.data.clips import LABELS, UNKNOWN
+from tfpipeline.data.groups import joined_groups
+from tfpipeline.data.placing import place_groups, split_groups
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
-
-
-def split_groups(
-    groups: Sequence[str], strata: Sequence[str], shares: Mapping[str, float], seed: int
-) -> dict[str, str]:
-    """Deals whole groups (speakers, source recordings) out to parts, stratum by stratum.
-
-    Within a stratum the groups are ordered by a hash of seed and name, so the order of the input
-    does not matter, and cut at the cumulated shares, rounded to whole groups.
-
-    Args:
-        groups: one name a clip or a group; repeats are one group.
-        strata: the stratum of each, such as its language; a group's first one counts.
-        shares: part → share, positive, summing to 1.
-        seed: another seed deals otherwise.
-    Returns:
-        group → part.
-    Raises:
-        ValueError: the shares are not positive or do not sum to 1.
-    """
-    if abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) <= 0:
-        raise ValueError(f"shares must be positive and sum to 1. Received: {dict(shares)}")
-    stratum_of: dict[str, str] = {}
-    for group, stratum in zip(groups, strata, strict=True):
-        stratum_of.setdefault(group, stratum)
-    parts = {}
-    for stratum in sorted(set(stratum_of.values())):
-        members = [group for group, own in stratum_of.items() if own == stratum]
-        members.sort(key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
-        start, cumulated = 0, 0.0
-        for part, share in shares.items():
-            cumulated += share
-            end = round(cumulated * len(members))
-            parts.update(dict.fromkeys(members[start:end], part))
-            start = end
-    return parts
+STABLE_FROM = 100  # groups; of fewer, a share by hash may be far from the one that is meant
+NEAR = 0.5  # of its share of the groups each part must get at least, for a split by hash
 
 
 def split_by_best_group(
-    clips: pd.DataFrame, source: str, speakers_a_part: int = 1
+    clips: pd.DataFrame, source: str, speakers_a_part: int = 1, one_class: bool = False
 ) -> tuple[pd.DataFrame, str]:
     """Splits by speaker where speakers are known, else by source recording, else by file.
 
@@ -58,35 +25,40 @@ def split_by_best_group(
     of its source. A speaker split needs both classes and `speakers_a_part` speakers in each part;
     where it fails, the speakers are put aside (`-`), and so are sources that cannot be split.
 
+    From `STABLE_FROM` groups on, groups are placed by their hash and stay when others are added.
+    Fewer are cut at exact shares, and may move.
+
     Args:
         clips: a normalised manifest; `part` is replaced.
         source: what the table was read from, named in errors.
         speakers_a_part: the fewest speakers that a part may have.
+        one_class: whether it will do that each part has the classes that there are.
     Returns:
         The manifest with its parts, and a line that says how it was split.
     Raises:
         ValueError: not even single files give each part both classes.
     """
     clips, aside = clips.copy(), []
+    classes = clips["label"].nunique() if one_class else len(LABELS)
     for columns, noun in (
         (["speaker", "source"], "speaker"), (["source"], "source recording"), ([], "file"),
     ):  # fmt: skip
         if columns and (clips[columns[0]] == UNKNOWN).all():
             continue
-        groups = _joined_groups(clips, columns)
-        spoof = clips["label"].map(LABELS).groupby(groups).agg(["min", "max"])
-        strata = (spoof["min"] + spoof["max"]).astype(str)  # bonafide, both, spoof
-        part_of = split_groups(strata.index, strata, SHARES, seed=0)
-        clips["part"] = groups.map(part_of)
+        groups = joined_groups(clips, columns)
+        least = speakers_a_part if noun == "speaker" else 1
         named = groups if not columns else clips[columns[0]][clips[columns[0]] != UNKNOWN]
-        counts = named.groupby(clips["part"]).nunique().reindex(list(SHARES), fill_value=0)
-        whole = len(clips.groupby(["part", "label"])) == len(SHARES) * len(LABELS)
-        if whole and counts.min() >= (speakers_a_part if noun == "speaker" else 1):
-            said = ", ".join(f"{part} {number}" for part, number in counts.items())
-            said = f"split by {noun}: {counts.sum()} {noun}s ({said})"
-            if columns and len(named) < len(clips):
-                said += f"; {len(clips) - len(named)} clips tell no {noun} and are dealt out alone"
-            return clips, "; ".join([said, *aside])
+        for parts in _automatic_parts(clips, groups):
+            clips["part"] = parts
+            counts = _distinct(named, clips["part"])
+            whole = len(clips[["part", "label"]].drop_duplicates()) == len(SHARES) * classes
+            if whole and counts.min() >= least:
+                said = ", ".join(f"{part} {number}" for part, number in counts.items())
+                said = f"split by {noun}: {counts.sum()} {noun}s ({said})"
+                if columns and len(named) < len(clips):
+                    alone = len(clips) - len(named)
+                    said += f"; {alone} clips tell no {noun} and are dealt out alone"
+                return clips, "; ".join([said, *aside])
         if columns:
             aside.append(
                 f"the {named.nunique()} {noun}s are too few to give every part both classes, so "
@@ -100,70 +72,6 @@ def split_by_best_group(
     )
 
 
-def grouped_folds(clips: pd.DataFrame, n_folds: int, seed: int) -> np.ndarray:
-    """Deals clips out to folds; those of one speaker or of one source recording stay together.
-
-    Groups with the same classes and language are dealt out in turn, so that the folds resemble each
-    other.
-
-    Args:
-        clips: a normalised manifest.
-        n_folds: at least 2.
-        seed: another seed deals otherwise; the order of the clips does not matter.
-    Returns:
-        int (n_clips,), 0 … n_folds - 1.
-    Raises:
-        ValueError: a fold lacks a class.
-    """
-    groups = _joined_groups(clips, ["speaker", "source"])
-    labels = clips["label"].map(LABELS)
-    spoof = labels.groupby(groups).agg(["min", "max"])
-    kinds = (spoof["min"] + spoof["max"]).astype(str) + clips["language"].groupby(groups).first()
-    order = sorted(
-        kinds.index,
-        key=lambda group: (kinds[group], hashlib.sha256(f"{seed}:{group}".encode()).digest()),
-    )
-    fold_of = {group: place % n_folds for place, group in enumerate(order)}
-    folds = groups.map(fold_of).to_numpy(int)
-    for fold in range(n_folds):
-        classes = labels[folds == fold].nunique()
-        if classes < len(LABELS):
-            raise ValueError(
-                f"each of {n_folds} folds by speaker needs clips of both classes. Received: "
-                f"{len(order)} groups of {len(clips)} clips, and a fold with {classes} of the "
-                "classes. Are fewer folds enough?"
-            )
-    return folds
-
-
-def _joined_groups(clips: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    """The group of each clip: clips that share a known value in any of the columns are one group.
-
-    Returns:
-        Names that do not depend on the order of the clips.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    joined, total = [], len(clips)  # (clip, node) pairs; the clips are the first nodes
-    for column in columns:
-        known = np.flatnonzero(clips[column] != UNKNOWN)
-        codes, values = pd.factorize(clips[column].iloc[known])
-        joined.append(np.stack([known, codes + total]))
-        total += len(values)
-    ends = np.concatenate([np.zeros((2, 0), int), *joined], axis=1)
-    edges = coo_array((np.ones(ends.shape[1]), ends), shape=(total, total))
-    component = pd.Series(connected_components(edges, directed=False)[1][: len(clips)])
-    component.index = clips.index
-    names = clips["clip_id"]
-    for column in reversed(columns):
-        names = names.where(clips[column] == UNKNOWN, column + " " + clips[column])
-    # The least name of each; a grouped minimum of texts takes seconds where groups are many.
-    table = pd.DataFrame({"name": names, "component": component}).sort_values("name")
-    least = table.drop_duplicates("component").set_index("component")["name"]
-    return component.map(least)
-
-
 def hold_out_attacks(clips: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
     """Takes the spoofs of `attacks` out of training and validation, and out of `test`.
 
@@ -173,7 +81,7 @@ def hold_out_attacks(clips: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFram
     Raises:
         ValueError: an attack that the manifest does not hold.
     """
-    known = sorted(set(clips["attack"]) - {"-"})
+    known = sorted(set(clips["attack"].unique()) - {UNKNOWN})
     for attack in attacks:
         if attack not in known:
             raise ValueError(
@@ -185,3 +93,37 @@ def hold_out_attacks(clips: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFram
     kept = clips[~held | clips["part"].isin(["test", "unseen"])].copy()
     kept.loc[kept["attack"].isin(list(attacks)), "part"] = "unseen"
     return kept.reset_index(drop=True)
+
+
+def leave_one_attack_out(clips: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each attack, and the manifest from whose training, validation and test it is held out.
+
+    Raises:
+        ValueError: there are not two attacks.
+    """
+    attacks = sorted(set(clips["attack"].unique()) - {UNKNOWN})
+    if len(attacks) < 2:
+        raise ValueError(
+            f"leaving one attack out needs another to train on. Received: {attacks or 'none'}."
+        )
+    for attack in attacks:
+        yield attack, hold_out_attacks(clips, [attack])
+
+
+def _automatic_parts(clips: pd.DataFrame, groups: pd.Series) -> Iterator[np.ndarray]:
+    """By hash, if groups are many and the shares come out well; then at exact shares."""
+    names = pd.Series(groups.unique())
+    if len(names) >= STABLE_FROM:
+        placed = place_groups(names, SHARES, seed=0)
+        counts = pd.Series(placed).value_counts().reindex(list(SHARES), fill_value=0)
+        if (counts >= NEAR * len(names) * pd.Series(SHARES)).all():
+            yield groups.map(dict(zip(names, placed, strict=True))).to_numpy()
+    spoof = clips["label"].map(LABELS).groupby(groups).agg(["min", "max"])
+    strata = (spoof["min"] + spoof["max"]).astype(str)  # bonafide, both, spoof
+    yield groups.map(split_groups(strata.index, strata, SHARES, seed=0)).to_numpy()
+
+
+def _distinct(named: pd.Series, parts: pd.Series) -> pd.Series:
+    """How many different names each part has."""
+    pairs = pd.DataFrame({"name": named, "part": parts[named.index]}).drop_duplicates()
+    return pairs["part"].value_counts().reindex(list(SHARES), fill_value=0)

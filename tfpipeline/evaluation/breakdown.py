@@ -13,7 +13,7 @@ from tfpipeline.evaluation.bootstrap import ROUNDS
 from tfpipeline.evaluation.measures import Judge
 
 PARTS = ("train", "validation", "test", "unseen")
-GROUPS = ("attack", "source", "speaker", "language", "codec", "duration")
+GROUPS = ("attack", "corpus", "source", "speaker", "language", "codec", "duration")
 MOST_VALUES = 200  # of a column that is broken down unasked
 BANDS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
 GROUP_ROUNDS = 500  # of the bootstrap of a group: there are many
@@ -125,6 +125,8 @@ def _columns(scores: pd.DataFrame, by: Sequence[str]) -> list[str]:
     """`attack`, the other usual columns that tell something, and those that are asked for."""
     columns = ["attack"]
     for column in GROUPS[1:]:
+        if column not in scores:  # `corpus` is there when there are several
+            continue
         values = scores.loc[scores[column].astype(str) != UNKNOWN, column].nunique()
         if column in by or (1 < values <= MOST_VALUES and column not in ("source", "speaker")):
             columns.append(column)

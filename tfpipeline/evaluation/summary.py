@@ -97,6 +97,14 @@ def print_comparison(metrics: Sequence[dict], seconds: dict[str, float]) -> None
     console.print(HONESTY, highlight=False)
 
 
+def print_notes(table: object, notes: Sequence[str]) -> None:
+    """Prints a `rich` table and lines below it."""
+    console = _console()
+    console.print(table)
+    for note in notes:
+        console.print(note, highlight=False, markup=False)
+
+
 def ranked(metrics: Sequence[dict], part: str) -> list[dict]:
     """Contents of `metrics.json`, the highest AUC on `part` first; without one they come last."""
 

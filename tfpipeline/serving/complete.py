@@ -57,7 +57,9 @@ def complete_run(
         "value": eer_threshold(labels, scores[chosen]), "rule": "equal error rate",
         "part": "validation",
     }  # fmt: skip
-    metrics = break_down(table, run, config.model.name, config.data.corpus, parameters, threshold)
+    metrics = break_down(
+        table, run, config.model.name, config.data.corpus_name, parameters, threshold
+    )
     metrics["notes"] += notes
     judged = Judged(
         metrics, table, config_to_yaml(config), read_importances(folder),

@@ -102,7 +102,8 @@ def build_contract(run: Run, window: int) -> dict:
         },
         "signatures": SIGNATURES,
         "corpus": {
-            "name": run.config.data.corpus, "fingerprint": environment.get("corpus_fingerprint"),
+            "name": run.config.data.corpus_name,
+            "fingerprint": environment.get("corpus_fingerprint"),
         },
         "metrics": {
             part: {key: own[key] for key in TOLD if key in own}

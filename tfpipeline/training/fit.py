@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfpipeline.config import Config, TrainingConfig
 from tfpipeline.data.clips import LABELS
+from tfpipeline.data.mixing import training_rows
 from tfpipeline.data.pipeline import Audio, steps_per_epoch, training_batches
 from tfpipeline.data.placement import default_device, distribution, map_on_device
 from tfpipeline.features.augment import augment_waveforms
@@ -72,10 +73,9 @@ def fit_network(
     """
     training = config.training
     settings = device_settings(training, config.model.name in BACKBONES)
-    in_train, in_validation = (
-        (clips["part"] == part).to_numpy() for part in ("train", "validation")
-    )
-    train = clips[in_train].reset_index(drop=True)
+    in_train = training_rows(clips, config.data.balance, config.seed)
+    in_validation = (clips["part"] == "validation").to_numpy()
+    train = clips.iloc[in_train].reset_index(drop=True)
     train_audio = audio.subset(in_train)
 
     keras.utils.set_random_seed(config.seed)

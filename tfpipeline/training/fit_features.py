@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfpipeline.config import Config
 from tfpipeline.data.clips import LABELS
+from tfpipeline.data.mixing import training_rows
 from tfpipeline.data.pipeline import Audio
 from tfpipeline.features.extraction import extract_features
 from tfpipeline.files.atomic import write_table
@@ -55,7 +56,7 @@ def fit_on_features(
     started = time.perf_counter()
     model, fitted = fit_configured(config, clips, features)
     record = {"fit_seconds": round(time.perf_counter() - started, 3)}
-    validation = part_rows(clips, features, "validation")
+    validation = windows_of(clips, features, np.flatnonzero(clips["part"] == "validation"))
     features = features.drop(columns=["clip", "window"])
     _check_graph(model, fitted, validation[0])
     save_arrays(folder / ARRAYS, fitted)
@@ -81,17 +82,27 @@ def fit_configured(
     """
     build = CLASSIFIERS[config.model.name]
     model = build(config.seed, **model_options(build, config))
-    train, validation = (part_rows(clips, features, part) for part in ("train", "validation"))
+    taken = training_rows(clips, config.data.balance, config.seed)
+    train = windows_of(clips, features, taken)
+    validation = windows_of(clips, features, np.flatnonzero(clips["part"] == "validation"))
     names = list(features.columns.drop(["clip", "window"]))
     fit_classifier(model, train, validation, config.training.class_balance, names)
     return model, to_arrays(model, len(names))
 
 
-def part_rows(
-    clips: pd.DataFrame, features: pd.DataFrame, part: str
+def windows_of(
+    clips: pd.DataFrame, features: pd.DataFrame, taken: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The windows of a part: features float64 (rows, n_features) and labels int (rows,)."""
-    own = features[clips["part"].to_numpy()[features["clip"]] == part]
+    """The windows of some clips: features float64 (rows, n_features) and labels int (rows,).
+
+    Args:
+        clips: a manifest.
+        features: of its clips.
+        taken: rows of the manifest; a clip that is named several times counts so with all of its
+            windows.
+    """
+    times = np.bincount(taken, minlength=len(clips))[features["clip"]]
+    own = features.iloc[np.repeat(np.arange(len(features)), times)]
     labels = clips["label"].map(LABELS).to_numpy()[own["clip"]]
     # float64, as the trees compare: some models would compute in float32 otherwise.
     return own.drop(columns=["clip", "window"]).to_numpy(np.float64), labels

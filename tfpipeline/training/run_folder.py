@@ -85,7 +85,7 @@ def write_environment(folder: Path, config: Config, fingerprint: str, settings: 
             "python": platform.python_version(),
             "platform": platform.platform(),
             "seed": config.seed,
-            "corpus": config.data.corpus,
+            "corpus": config.data.corpus_name,
             "corpus_fingerprint": fingerprint,
             "versions": {name: _version(name) for name in PACKAGES},
             **settings,

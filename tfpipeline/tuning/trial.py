@@ -18,7 +18,6 @@ import pandas as pd
 
 from tfpipeline.config import Config
 from tfpipeline.data.pipeline import Audio
-from tfpipeline.data.splits import grouped_folds
 from tfpipeline.models import NETWORKS
 from tfpipeline.models.classifiers.graph import log_odds
 from tfpipeline.models.detector import model_options, window_samples
@@ -26,6 +25,7 @@ from tfpipeline.models.scoring import ClipScorer
 from tfpipeline.training.classifiers import CLASSIFIERS
 from tfpipeline.training.fit import fit_network
 from tfpipeline.training.fit_features import fit_configured, training_features
+from tfpipeline.tuning.folds import grouped_folds
 from tfpipeline.tuning.objective import Objective, judge
 
 LEARNT = ("train", "validation")

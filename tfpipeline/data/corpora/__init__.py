@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -28,6 +29,8 @@ from tfpipeline.data.corpora.corpus import Corpus, load_data_set
 from tfpipeline.data.corpora.demo import load_demo
 from tfpipeline.data.corpora.folder import load_folder
 from tfpipeline.data.corpora.manifest import load_manifest
+from tfpipeline.data.mixing import mix_corpora
+from tfpipeline.data.split_rules import split_clips
 from tfpipeline.data.splits import hold_out_attacks
 
 
@@ -95,13 +98,27 @@ def load_hidden(name: str) -> pd.DataFrame:
 
 
 def load_clips(data: DataConfig, split: bool = True) -> pd.DataFrame:
-    """The manifest that a config asks for, with the unseen attacks held out.
+    """The manifest that a config asks for: mixed, split, and with the unseen attacks held out.
+
+    Args:
+        data: of a config.
+        split: deal clips out to parts where corpus or config say so; otherwise their part is `-`
+            where the corpus names none.
 
     Raises:
-        ValueError: no such corpus, or an attack that it does not hold.
+        ValueError: no such corpus, a split that groups do not allow, or an attack that the corpora
+            do not hold.
     """
-    clips = load_corpus(data.corpus, split)
+    own = split and data.split is None
+    if len(data.corpora) == 1:
+        clips = load_corpus(data.corpora[0], own)
+    else:
+        clips = mix_corpora(data.corpora, load_corpus, own)
+    if split and data.split is not None:
+        clips, said = split_clips(clips, data.split, data.corpus_name)
+        print(said, file=sys.stderr)
     unseen = data.unseen_attacks
     if unseen is None:
-        unseen = UNSEEN_ATTACKS.get(data.corpus.partition(":")[0], ())
+        keys = [name.partition(":")[0] for name in data.corpora]
+        unseen = [attack for key in keys for attack in UNSEEN_ATTACKS.get(key, ())]
     return hold_out_attacks(clips, unseen)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN, normalise_manifest, read_manifest, write_manifest
-from tfpipeline.data.splits import split_groups
+from tfpipeline.data.placing import split_groups
 from tfpipeline.files.archives import Wheel, cache_folder, fetch_wheel, read_member
 from tfpipeline.files.atomic import atomic_file
 

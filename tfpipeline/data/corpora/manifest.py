@@ -60,7 +60,7 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
     clips = _named_columns(_read_any(table), str(table))
     folder = str(table.parent)
     clips["path"] = [os.path.join(folder, clip) for clip in clips["path"].tolist()]
-    _refuse_repeated(clips["path"], str(table))
+    _refuse_repeated(clips["path"], clips["label"], str(table))
     _refuse_missing(clips["path"], str(table))
     clips = normalise_manifest(clips, str(table))
     given = clips["part"] != UNKNOWN
@@ -177,9 +177,12 @@ def _labels(written: pd.Series, source: str) -> pd.Series:
                 f"{source}, row {row}: a label is a word. Received: {value!r}. Which is which? "
                 "Corpora differ: write bonafide or spoof instead."
             )
+        others = [repr(other) for other in written[unknown].unique() if other != value]
+        also = f", as well as {', '.join(others[:2])}" + (" …" if len(others) > 2 else "")
         raise ValueError(
             f"{source}, row {row}: a label is a word for bonafide or spoof. Received: {value!r}, "
-            f"one of {unknown.sum()} such rows. Known words: {known_label_names()}."
+            f"one of {unknown.sum()} such rows{also if others else ''}. "
+            f"Known words: {known_label_names()}."
         )
     return labels
 
@@ -196,15 +199,18 @@ def _seconds(written: pd.Series, source: str) -> pd.Series:
     return seconds
 
 
-def _refuse_repeated(paths: pd.Series, source: str) -> None:
+def _refuse_repeated(paths: pd.Series, labels: pd.Series, source: str) -> None:
     plain = paths.map(os.path.normpath)
     repeated = plain.duplicated()
     if repeated.any():
         second = _first(repeated)
         first = _first(plain == plain[second - 1])
+        pairs = pd.DataFrame({"path": plain, "label": labels}).drop_duplicates()
+        differ = int(pairs["path"].duplicated().sum())
+        told = f", {differ} files with different labels: which is right?" if differ else "."
         raise ValueError(
             f"{source}, row {second}: each file stands in a table once. Received: "
-            f"{paths[second - 1]} again, first in row {first}; {repeated.sum()} such rows."
+            f"{paths[second - 1]} again, first in row {first}; {repeated.sum()} such rows{told}"
         )
 
 
