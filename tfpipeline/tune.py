@@ -126,7 +126,7 @@ def _open(base, plan, target: Path, role):
     from tfpipeline.tuning.trial import LEARNT, Bench
 
     clips = load_clips(base.data)
-    check_parts(clips, base.data.corpus)
+    check_parts(clips, base.data.corpus_name)
     clips = clips[clips["part"].isin(LEARNT)].reset_index(drop=True)
     objective = parse_objective(plan.objective, clips[clips["part"] == "validation"])
     clips, audio, skipped = open_audio(clips, base.data.cache)

@@ -4,7 +4,15 @@ import pytest
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.tuning.oracles import check_budget, hyperparameters, values_of
-from tfpipeline.tuning.space import FIXED, Plan, config_with, probes, read_plan
+from tfpipeline.tuning.space import (
+    FIXED,
+    Parameter,
+    Plan,
+    config_with,
+    probes,
+    read_plan,
+    rounded,
+)
 from tfpipeline.tuning.start import check_space
 from tfpipeline.tuning.trial import is_classifier
 
@@ -157,3 +165,20 @@ def test_a_space_that_does_not_fit_its_config_is_refused(tmp_path, name, space, 
 def test_a_budget_that_cannot_be_kept_is_refused(plan, classifier, message):
     with pytest.raises(ValueError, match=message):
         check_budget(plan, classifier)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "log", "expected"),
+    [
+        (0.1, 1.0, 0.1, False, 1.0),
+        (0.0, 0.5, 0.1, False, 0.5),
+        (0.0, 2.0, 0.5, False, 2.0),
+        (0.001, 1.0, 10.0, True, 1.0),
+        (0.1, 0.95, 0.1, False, 0.9),
+    ],
+)
+def test_both_ends_of_a_stepped_range_can_be_drawn(low, high, step, log, expected):
+    parameter = Parameter("model.x", "float", (low, high), log, step)
+    (declared,) = hyperparameters([parameter]).space
+    drawn = [rounded(parameter, declared.prob_to_value(p)) for p in (0.0, 1.0)]
+    assert drawn == [low, expected]

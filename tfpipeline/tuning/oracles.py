@@ -22,6 +22,7 @@ from tfpipeline.files.atomic import write_text
 from tfpipeline.tuning.objective import Objective
 from tfpipeline.tuning.space import Parameter, Plan, active, rounded
 
+SLACK = 1e-3  # of a step
 NEVER = 2**31  # failures in a row that would end a search
 
 
@@ -171,6 +172,10 @@ def _declare(found: keras_tuner.HyperParameters, parameter: Parameter, when: lis
     declare = found.Int if parameter.kind == "int" else found.Float
     low, high = parameter.values
     sampling = "log" if parameter.log else "linear"
+    if parameter.kind == "float" and parameter.step:
+        # keras-tuner divides the range by the step without allowance for rounding, and 0.1 … 1 in
+        # steps of 0.1 ended at 0.9; `rounded` keeps what is drawn inside the range.
+        high = high * parameter.step**SLACK if parameter.log else high + SLACK * parameter.step
     declare(parameter.key, low, high, step=parameter.step, sampling=sampling)
 
 

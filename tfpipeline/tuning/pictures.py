@@ -72,7 +72,11 @@ def _draw_parameters(path: Path, trials, start, objective, space: Sequence[Param
         else:
             places = values
             if parameter.log:
+                from matplotlib.ticker import NullFormatter
+
                 axis.set_xscale("log")
+                axis.xaxis.set_major_formatter("{x:g}")
+                axis.xaxis.set_minor_formatter(NullFormatter())  # they would overlap
         pale = [1.0 if trial.epochs == longest else 0.3 for trial in own]
         axis.scatter(places, [trial.objective for trial in own], s=14, color="C0", alpha=pale)
         if start is not None:

@@ -34,6 +34,7 @@ FIXED = {
     "name": "it is the run's",
     "seed": "the luckiest seed is no better a model",
     "data.corpus": "all trials are judged on the same clips",
+    "data.split": "all trials are judged on the same clips",
     "data.unseen_attacks": "all trials are judged on the same clips",
     "data.cache": "the audio is decoded once, for all trials",
     "training.epochs": "it is the search's budget; set max_epochs",
