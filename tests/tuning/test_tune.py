@@ -1,11 +1,13 @@
 """The search command as a user runs it, on a small real corpus."""
 
+import gc
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tensorflow.python.framework.func_graph import FuncGraph
 
 from tfpipeline import train, tune
 from tfpipeline.config import CONFIGS, load_config
@@ -221,6 +223,20 @@ def test_a_network_that_is_trained_on_equals_one_trained_at_once(pruned, bench, 
     assert at_once["epochs"] == 3
     for name in ("auc", "brier", "min_cllr"):
         assert second.figures[name] == pytest.approx(at_once[name], abs=2e-3)
+
+
+def test_no_graph_of_a_network_stays_behind(bench, tmp_path):
+    """The step's graph is 10 MB, and was kept for each network."""
+
+    def graphs():
+        gc.collect()
+        return sum(type(own) is FuncGraph for own in gc.get_objects())
+
+    overrides = ["training.epochs=1", "training.tensorboard=false", *SMALL_CNN[7::2]]
+    config = load_config(CONFIGS / "cnn.yaml", overrides)
+    before = graphs()
+    judge_on_validation(bench, config, tmp_path / "trial")
+    assert graphs() <= before
 
 
 def test_best_yaml_of_a_network_trains_to_what_the_search_saw(pruned, tmp_path):

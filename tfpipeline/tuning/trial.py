@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+from tensorflow.python.framework.ops import gradient_registry
 
 from tfpipeline.config import Config
 from tfpipeline.data.pipeline import Audio
@@ -159,6 +160,7 @@ def _score(
     rows = np.flatnonzero(clips["part"] == part)
     if is_classifier(config):
         return _score_features(bench.features(config), config, clips, rows), 0
+    gradients = set(gradient_registry.list())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         detector, selection, _ = fit_network(config, clips, bench.audio, folder, until)
@@ -167,10 +169,25 @@ def _score(
         scorer = ClipScorer(detector.model, detector.window)
         return scorer.score_clips(bench.audio.subset(rows)), len(selection.history)
     finally:
-        # Keras keeps names and graphs of all that was built in a process.
         detector = selection = scorer = None
-        keras.utils.clear_session()
-        gc.collect()
+        _forget_graphs(gradients)
+
+
+def _forget_graphs(gradients: set[str]) -> None:
+    """Frees what a process keeps of networks that it will not use again.
+
+    Keras keeps names. TensorFlow never drops the gradient that `all_reduce`, a part of every
+    training step, registers, and with it the step's whole graph: 10 MB a trial.
+
+    Args:
+        gradients: names that were registered before the network was built.
+    """
+    registered = gradient_registry._registry
+    for name in set(registered) - gradients:
+        if name.startswith("CustomGradient-"):
+            del registered[name]
+    keras.utils.clear_session()
+    gc.collect()
 
 
 def _score_features(
