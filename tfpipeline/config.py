@@ -80,7 +80,8 @@ class DataConfig:
 
     Attributes:
         corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`, or a list of
-            several to train on together.
+            several to train on together; `NAME:PATH+PATH2` where fakes and their originals are two
+            data sets.
         split: deals all clips out anew; null: the corpus's own parts, else by speaker, source or
             file, whichever can be (`tfpipeline.data.splits.split_by_best_group`).
         balance: what counts the same in training when there are several corpora: `none`, each

@@ -127,6 +127,8 @@ def check_parts(
                 mend = "Is data.unseen_attacks taking them all away?"
                 if part not in set(clips["part"]):
                     mend = f"Name a part {part}, or no part at all, to have the clips split."
+                if set(clips["part"]) == {"test"}:
+                    mend = "All of it is a test set: train on another, and evaluate on this one."
                 raise ValueError(
                     f"{source}: the {part} part needs clips of both classes. Received: none with "
                     f"label {label}. {mend}"

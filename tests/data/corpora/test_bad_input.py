@@ -53,7 +53,7 @@ def test_one_edition_named_as_another(tmp_path, pieces):
     refused(
         "asvspoof2019_la", path,
         r"expected ASVspoof2019_LA_cm_protocols/ and .*Received: no .*: "
-        r"ASVspoof2021_LA_eval/, keys/\.$",
+        r"ASVspoof2021_LA_eval/, keys/\. That looks like asvspoof2021_la: --data asvspoof2021_la:",
     )  # fmt: skip
 
 

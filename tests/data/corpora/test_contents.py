@@ -6,6 +6,7 @@ import pytest
 import replicas
 from replicas import REPLICAS, write_lines
 
+from tfpipeline.data.clips import check_parts
 from tfpipeline.data.corpora import load_corpus
 from tfpipeline.data.corpora.layout import split_paths
 from tfpipeline.data.corpora.stems import speaker_of_stem
@@ -184,6 +185,12 @@ def test_only_the_subset_eval_of_2021(tmp_path, pieces, capsys):
     )
 
 
+def test_a_test_set_cannot_be_trained_on(tmp_path, pieces):
+    clips = read("asvspoof2021_la", tmp_path, pieces).reset_index()
+    with pytest.raises(ValueError, match=r"All of it is a test set: train on another"):
+        check_parts(clips, "asvspoof2021_la")
+
+
 def test_rounds_and_conditions(tmp_path, pieces):
     clips = read("add2023", tmp_path / "add", pieces)
     assert clips.loc["ADD2023_T1.2R2_E_00000003", "round"] == "R2"
@@ -309,6 +316,35 @@ def test_protocols_of_asvspoof5_in_their_own_folder(tmp_path, pieces):
     for protocol in path.glob("*.tsv"):
         protocol.rename(path / "ASVspoof5_protocols" / protocol.name)
     assert load_corpus(f"asvspoof5:{path}").equals(before)
+
+
+def test_archives_whose_parts_were_unpacked_apart(tmp_path, pieces, capsys):
+    path = REPLICAS["asvspoof5"](tmp_path / "five", pieces)
+    before = load_corpus(f"asvspoof5:{path}")
+    files = sorted((path / "flac_E_eval").iterdir())
+    for number, file in enumerate(files):
+        folder = path / f"flac_E_a{'ab'[number % 2]}" / "flac_E_eval"
+        folder.mkdir(parents=True, exist_ok=True)
+        file.rename(folder / file.name)
+    (path / "flac_E_eval").rmdir()
+    capsys.readouterr()
+    after = load_corpus(f"asvspoof5:{path}")
+    assert after.drop(columns="path").equals(before.drop(columns="path"))
+    assert after["path"].map(lambda file: Path(file).is_file()).all()
+    assert "not name" not in capsys.readouterr().err
+    path = REPLICAS["asvspoof2021_df"](tmp_path / "df", pieces)
+    before = load_corpus(f"asvspoof2021_df:{path}")
+    for number, file in enumerate(sorted((path / "ASVspoof2021_DF_eval/flac").iterdir())):
+        folder = path / f"ASVspoof2021_DF_eval_part0{number}/ASVspoof2021_DF_eval/flac"
+        folder.mkdir(parents=True)
+        file.rename(folder / file.name)
+    (path / "ASVspoof2021_DF_eval/flac").rmdir()
+    (path / "ASVspoof2021_DF_eval").rmdir()
+    after = load_corpus(f"asvspoof2021_df:{path}")
+    assert after.drop(columns="path").equals(before.drop(columns="path"))
+    (path / "ASVspoof2021_DF_eval_part03").rename(path / "lost")
+    with pytest.raises(ValueError, match=r"flac and 2 folders like it\. Received: 1 of 3 absent"):
+        load_corpus(f"asvspoof2021_df:{path}")
 
 
 def test_speakers_that_official_parts_share_are_set_aside(tmp_path, pieces, capsys):

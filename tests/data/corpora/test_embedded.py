@@ -12,7 +12,8 @@ import pytest
 from replicas import indictts, indictts_rows, indictts_saved
 
 from tfpipeline.data.corpora import embedded, load_corpus, load_hidden
-from tfpipeline.data.corpora.embedded import extract_audio, find_tables
+from tfpipeline.data.corpora.embedded import extract_audio
+from tfpipeline.data.corpora.tables import ROWS_AT_A_TIME, find_tables, read_batches
 
 COLUMNS = ("text", "id", "language", "is_tts")
 BUILDS = {"parquet": indictts, "arrow": indictts_saved}
@@ -46,7 +47,7 @@ def test_bytes_and_order_are_those_of_the_tables(data_set):
 
 def test_what_is_out_is_not_read_again(data_set, own_cache, monkeypatch):
     first = extract_audio(find_tables(data_set.path), COLUMNS)
-    monkeypatch.setattr(embedded, "_batches", refuse_to_read)
+    monkeypatch.setattr(embedded, "read_batches", refuse_to_read)
     assert extract_audio(find_tables(data_set.path), COLUMNS).equals(first)
     # Nor when the data set moves, since its files keep their time.
     data_set.path.rename(data_set.path.with_name("moved"))
@@ -111,9 +112,9 @@ def test_a_few_rows_at_a_time(tmp_path):
     ]  # fmt: skip
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-0.parquet", row_group_size=200)
     (table,) = find_tables(tmp_path)
-    sizes = [batch.num_rows for batch in embedded._batches(table, COLUMNS)]
+    sizes = [batch.num_rows for batch in read_batches(table, [*COLUMNS, "audio"])]
     assert sum(sizes) == 200
-    assert max(sizes) <= embedded.ROWS_AT_A_TIME
+    assert max(sizes) <= ROWS_AT_A_TIME
     clips = extract_audio([table], COLUMNS)
     digests = [hashlib.sha256(row["audio"]["bytes"]).hexdigest()[:32] for row in rows]
     assert [Path(path).stem for path in clips["path"]] == digests
@@ -197,3 +198,20 @@ def test_labels_that_mean_nothing(tmp_path, pieces):
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-0.parquet")
     with pytest.raises(ValueError, match=r"is_tts must be 0, 1, or -1 .* Received: 2 for ASM_F_"):
         load_corpus(f"indictts:{tmp_path}")
+
+
+def test_a_missing_shard_is_told_and_stops_a_submission(tmp_path, pieces, capsys):
+    path = indictts(tmp_path / "set", pieces)
+    (path / "data" / "train-00000-of-00002.parquet").unlink()
+    load_corpus(f"indictts:{path}")
+    assert "1 shards are not there, such as train-00000-of-00002" in capsys.readouterr().err
+    assert len(load_hidden(f"indictts:{path}")) == 3
+    shard = path / "data" / "test-00000-of-00001.parquet"
+    shard.rename(shard.with_name("test-00001-of-00003-0123abc.parquet"))
+    with pytest.raises(ValueError, match=r"Received: 2 shards less, such as test-00000-of-00003\."):
+        load_hidden(f"indictts:{path}")
+
+
+def test_a_submission_takes_no_other_audio_out(tmp_path, pieces, own_cache):
+    load_hidden(f"indictts:{indictts(tmp_path / 'set', pieces)}")
+    assert len(list(own_cache.rglob("*.wav"))) == 3

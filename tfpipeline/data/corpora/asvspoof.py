@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,12 @@ KEYS_2021 = (
     "ASVspoof2021_{track}_eval/keys/CM/trial_metadata.txt", "keys/CM/trial_metadata.txt",
     "{track}/CM/trial_metadata.txt", "trial_metadata.txt",
 )  # fmt: skip
-AUDIO_2021 = ("ASVspoof2021_{track}_eval/flac", "flac")
+AUDIO_2021 = (
+    "ASVspoof2021_{track}_eval/flac", "flac",
+    "ASVspoof2021_{track}_eval_part00/ASVspoof2021_{track}_eval/flac",
+)  # fmt: skip
+# The last two letters or digits of an archive's part: `_part00`, `_aa`.
+ARCHIVE = re.compile(r"_(part\d\d|[a-z][a-z])$")
 
 
 def read_protocol(
@@ -60,6 +66,21 @@ def read_protocol(
     return drop_repeated(clips, path)
 
 
+def audio_parts(folder: Path, root: Path) -> list[Path]:
+    """The folders of audio of an archive whose parts were unpacked each into its own.
+
+    Args:
+        folder: one of them, such as `ASVspoof2021_DF_eval_part00/ASVspoof2021_DF_eval/flac`.
+        root: above all of them.
+    """
+    top, *inner = folder.relative_to(root).parts
+    stem = ARCHIVE.sub("", top)
+    if stem == top:
+        return [folder]
+    alike = [own for own in sorted(root.glob(f"{stem}_*")) if ARCHIVE.sub("", own.name) == stem]
+    return [own.joinpath(*inner) for own in alike if own.joinpath(*inner).is_dir()]
+
+
 def read_eval_2021(
     corpus: Corpus, path: str, track: str, columns: Sequence[str], prefix: str
 ) -> tuple[pd.DataFrame, list[str]]:
@@ -89,6 +110,7 @@ def read_eval_2021(
     if not len(clips):
         raise ValueError(f"{keys}: expected clips of the subset eval. Received: {counted}.")
     # Audio of the other subsets lies in the same folder, so what is not named is no news.
-    clips, absent = attach_audio(clips, clips["clip_id"].tolist(), folder, keys)
+    folders = audio_parts(folder, Path(path).expanduser())
+    clips, absent = attach_audio(clips, clips["clip_id"].tolist(), folders, keys)
     said += [line for line in absent if "does not name" not in line]
     return clips.assign(part="test"), said

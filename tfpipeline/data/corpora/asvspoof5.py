@@ -7,10 +7,12 @@ it was made from, which is its source here; the three parts share neither speake
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
-from tfpipeline.data.corpora.asvspoof import read_protocol
+from tfpipeline.data.corpora.asvspoof import audio_parts, read_protocol
 from tfpipeline.data.corpora.corpus import Corpus, Reading
 from tfpipeline.data.corpora.layout import expect_layout
 from tfpipeline.data.corpora.listing import attach_audio
@@ -44,16 +46,19 @@ FOLDERS = ("", "ASVspoof5_protocols/", "protocols/", "protocol/")
 def read(path: str) -> Reading:
     """The clips of the parts whose audio is there."""
     protocols = tuple(f"{folder}{name}" for folder in FOLDERS for _, name, _, _ in PARTS)
-    found, audio = expect_layout(CORPUS, path, [protocols, tuple(own for _, _, own, _ in PARTS)])
+    found, _ = expect_layout(CORPUS, path, [protocols, _any_audio])
+    root = Path(path).expanduser()
     tables, said = [], []
     for part, name, flac, prefix in PARTS:
-        protocol, folder = found.parent / name, audio.parent / flac
-        absent = next((own for own in (protocol, folder) if not own.exists()), None)
-        if absent:
+        protocol, folder = found.parent / name, _audio(root, flac)
+        if folder is None or not protocol.exists():
+            absent = root / flac if folder is None else protocol
             said.append(f"no {part}: {absent} is not there")
             continue
         clips, repeated = read_protocol(protocol, COLUMNS, prefix)
-        clips, unmatched = attach_audio(clips, clips["clip_id"].tolist(), folder, protocol)
+        clips, unmatched = attach_audio(
+            clips, clips["clip_id"].tolist(), audio_parts(folder, root), protocol
+        )
         said += repeated + unmatched
         tables.append(clips.assign(part=part))
     if not tables:
@@ -64,3 +69,13 @@ def read(path: str) -> Reading:
     clips["source"] = seeds.mask(is_seed & (seeds == UNKNOWN), clips["clip_id"])
     clips["codec"] = clips["codec"].replace(UNKNOWN, "none")
     return Reading(clips.drop(columns=["codec_seed", "reserved"]).assign(language="en"), said)
+
+
+def _audio(root: Path, flac: str) -> Path | None:
+    """A part's folder, or the first of those that `flac_T_aa.tar` and so on were unpacked into."""
+    inner = sorted(root.glob(f"{flac.removesuffix('_eval')}_[a-z][a-z]/{flac}"))
+    return next((own for own in (root / flac, *inner) if own.is_dir()), None)
+
+
+def _any_audio(root: Path) -> Path | None:
+    return next((own for own in (_audio(root, flac) for _, _, flac, _ in PARTS) if own), None)

@@ -13,65 +13,22 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tfpipeline.data.corpora.labels import part_from_name
+from tfpipeline.data.corpora.tables import Table, count_rows, read_batches
 from tfpipeline.files.archives import cache_folder
 from tfpipeline.files.atomic import atomic_file
 
-if TYPE_CHECKING:
-    import pyarrow
-
 AUDIO = "audio"
-ROWS_AT_A_TIME = 32
-READ_BYTES = 1 << 20  # of a column that are read ahead; whole chunks may be a gigabyte
 # Another version for other files or another index.
 VERSION = 1
 HEADS = (
     (b"RIFF", 0, "wav"), (b"fLaC", 0, "flac"), (b"OggS", 0, "ogg"), (b"ID3", 0, "mp3"),
     (b"ftyp", 4, "m4a"), (b"\xff", 0, "mp3"),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Table:
-    """One file of a data set of tables.
-
-    Attributes:
-        path: of the file, `.parquet` or `.arrow`.
-        split: as the file or its folder names it, such as `train`.
-    """
-
-    path: Path
-    split: str
-
-
-def find_tables(root: Path) -> list[Table]:
-    """The tables of a data set: shards as downloaded, or a folder that `save_to_disk` wrote.
-
-    Shards are `train-00000-of-00035.parquet`, in the folder, in `data/`, or in a folder for each
-    split; a saved folder has `train/data-00000-of-00002.arrow`, or no split if it was saved alone.
-
-    Returns:
-        Splits by name, each in the order of its shards.
-    """
-    found = []
-    inner = [own for own in root.iterdir() if own.name == "data" or part_from_name(own.name)]
-    for folder in (root, *sorted(own for own in inner if own.is_dir())):
-        for path in sorted([*folder.glob("*.parquet"), *folder.glob("*.arrow")]):
-            split = path.name.partition("-")[0] if "-" in path.name else path.stem
-            # `data-00000-of-00002.arrow`, `dataset.arrow`, `0000.parquet`: the folder tells.
-            if split in ("data", "dataset") or split.isdigit():
-                split = folder.name if folder != root and folder.name != "data" else "train"
-            # What `datasets` computed and kept beside its data is none of it.
-            if not path.name.startswith(("cache-", "tmp", ".")):
-                found.append(Table(path, split))
-    return sorted(found, key=lambda table: (table.split, str(table.path)))
 
 
 def extract_audio(
@@ -96,7 +53,7 @@ def extract_audio(
     missing = [table for table, index in zip(tables, indices, strict=True) if index is None]
     if missing:
         _refuse_full_disk(missing, folder)
-        total = sum(_count_rows(table) for table in missing)
+        total = sum(count_rows(table) for table in missing)
         with tqdm(total=total, desc="audio out of tables", unit="clip", ascii=" #", delay=2) as bar:
             indices = [
                 _extract(table, columns, folder, bar) if index is None else index
@@ -135,7 +92,7 @@ def _known(table: Table, columns: Sequence[str], folder: Path) -> pd.DataFrame |
 def _extract(table: Table, columns: Sequence[str], folder: Path, bar) -> pd.DataFrame:
     """Writes the audio of one table, and its index last."""
     rows = []
-    for batch in _batches(table, columns):
+    for batch in read_batches(table, [*columns, AUDIO]):
         audio = batch.column(AUDIO)
         values = [batch.column(column).to_pylist() for column in columns]
         for at, told in enumerate(zip(*values, strict=True)):
@@ -177,62 +134,6 @@ def _file(audio: dict | None, table: Table, folder: Path, row: int) -> tuple[str
         finally:
             partial.unlink(missing_ok=True)
     return file, len(contents)
-
-
-def _batches(table: Table, columns: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
-    """A few rows at a time, of the wanted columns and the audio."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    wanted = [*columns, AUDIO]
-    try:
-        if table.path.suffix == ".parquet":
-            with pq.ParquetFile(table.path, buffer_size=READ_BYTES, pre_buffer=False) as opened:
-                _refuse_columns(table, opened.schema_arrow, wanted)
-                yield from opened.iter_batches(ROWS_AT_A_TIME, columns=wanted, use_threads=False)
-            return
-        with pa.memory_map(str(table.path)) as mapped, _open_arrow(mapped) as opened:
-            _refuse_columns(table, opened.schema, wanted)
-            for batch in opened:
-                for start in range(0, batch.num_rows, ROWS_AT_A_TIME):
-                    yield batch.select(wanted).slice(start, ROWS_AT_A_TIME)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ValueError(
-            f"{table.path}: expected a table in Parquet or Arrow. Received: {reason}. "
-            "Is it fetched in full?"
-        ) from None
-
-
-def _open_arrow(mapped) -> pyarrow.ipc.RecordBatchStreamReader:
-    """An Arrow stream, as `datasets` writes."""
-    import pyarrow as pa
-
-    return pa.ipc.open_stream(mapped)
-
-
-def _refuse_columns(table: Table, schema: pyarrow.Schema, wanted: Sequence[str]) -> None:
-    missing = [column for column in wanted if column not in schema.names]
-    if missing:
-        raise ValueError(
-            f"{table.path}: expected the columns {', '.join(wanted)}. "
-            f"Received: {', '.join(schema.names)}; no {', no '.join(missing)}."
-        )
-
-
-def _count_rows(table: Table) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        if table.path.suffix == ".parquet":
-            return pq.read_metadata(table.path).num_rows
-        with pa.memory_map(str(table.path)) as mapped, _open_arrow(mapped) as opened:
-            return sum(batch.num_rows for batch in opened)
-    except (pa.ArrowInvalid, OSError):
-        return 0  # reading says what is wrong
 
 
 def _refuse_full_disk(tables: Sequence[Table], folder: Path) -> None:

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
 from tfpipeline.data.corpora.corpus import ALL, Corpus, Reading
-from tfpipeline.data.corpora.embedded import extract_audio, find_tables
+from tfpipeline.data.corpora.embedded import extract_audio
+from tfpipeline.data.corpora.labels import part_from_name
 from tfpipeline.data.corpora.layout import expect_layout
 from tfpipeline.data.corpora.protocols import drop_repeated
+from tfpipeline.data.corpora.tables import Table, find_tables, missing_shards
 
 CORPUS = Corpus(
     name="indictts",
@@ -40,7 +43,10 @@ ID = r"^(?P<code>[A-Za-z]+)_(?P<sex>[FM])_(?P<emotion>.+)_(?P<number>\d+)$"
 
 def read(path: str) -> Reading:
     """The clips with a label."""
-    clips = _read_tables(path)
+    tables = _find(path)
+    missing = missing_shards(tables)
+    said = [f"{len(missing)} shards are not there, such as {missing[0]}"] if missing else []
+    clips = _read_tables(path, tables)
     clips = clips[clips["is_tts"] != HIDDEN].reset_index(drop=True)
     if not len(clips):
         raise ValueError(
@@ -49,19 +55,28 @@ def read(path: str) -> Reading:
         )
     clips["label"] = clips["is_tts"].map(LABELS)
     clips["attack"] = clips["label"].map({"bonafide": UNKNOWN, "spoof": "tts"})
-    clips, said = drop_repeated(clips, f"{CORPUS.name}:{path}")
-    return Reading(clips.drop(columns=["is_tts", "split"]), said)
+    clips, repeated = drop_repeated(clips, f"{CORPUS.name}:{path}")
+    return Reading(clips.drop(columns=["is_tts", "split"]), said + repeated)
 
 
 def hidden_clips(path: str | None) -> pd.DataFrame:
     """The clips whose label is hidden, in the order of their split: a manifest without labels.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are none, or some are missing.
     """
     if not path:
         raise ValueError(f"--data {CORPUS.name} needs a PATH. Received: none.")
-    clips = _read_tables(path)
+    tables = _find(path)
+    # The audio of the other splits need not come out of their tables for this.
+    tables = [table for table in tables if part_from_name(table.split) == "test"] or tables
+    missing = missing_shards(tables)
+    if missing:
+        raise ValueError(
+            f"{CORPUS.name}:{path}: a submission is about all hidden clips. Received: "
+            f"{len(missing)} shards less, such as {missing[0]}. Fetch them too."
+        )
+    clips = _read_tables(path, tables)
     clips = clips[clips["is_tts"] == HIDDEN].reset_index(drop=True)
     if not len(clips):
         raise ValueError(
@@ -71,11 +86,14 @@ def hidden_clips(path: str | None) -> pd.DataFrame:
     return clips.drop(columns=["is_tts", "split"])
 
 
-def _read_tables(path: str) -> pd.DataFrame:
-    """All rows, with their audio in files, in the manifest's words but for the label."""
+def _find(path: str) -> list[Table]:
     expect_layout(CORPUS, path, [lambda root: root if find_tables(root) else None])
+    return find_tables(Path(path).expanduser())
 
-    rows = extract_audio(find_tables(Path(path).expanduser()), COLUMNS)
+
+def _read_tables(path: str, tables: Sequence[Table]) -> pd.DataFrame:
+    """All rows, with their audio in files, in the manifest's words but for the label."""
+    rows = extract_audio(tables, COLUMNS)
     known = rows["is_tts"].isin([HIDDEN, *LABELS])
     if not known.all():
         first = rows[~known].iloc[0]

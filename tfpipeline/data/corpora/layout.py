@@ -12,6 +12,12 @@ from tfpipeline.data.corpora.corpus import Corpus
 Need = tuple[str, ...] | Callable[[Path], Path | None]
 LEVELS = 3  # that are looked at above and below a path that is wrong
 MOST_FOLDERS = 200  # that are looked at below it
+# Names by which data sets that are taken for one another can be told.
+MARKS = (
+    ("ASVspoof2019_LA", "asvspoof2019_la"), ("ASVspoof2021_LA", "asvspoof2021_la"),
+    ("ASVspoof2021_DF", "asvspoof2021_df"), ("ASVspoof5", "asvspoof5"),
+    ("generated_audio", "wavefake"), ("for-norm", "fake_or_real"), ("meta.csv", "in_the_wild"),
+)  # fmt: skip
 AUDIO_FOLDERS = ("flac", "wav")  # may hold a million files, and no data set
 
 
@@ -53,7 +59,10 @@ def expect_layout(corpus: Corpus, path: str | Path, needs: Sequence[Need]) -> li
     received = f"{', '.join(there)}, but " if there else ""
     named = [" or ".join(need[:2]) for need in missing if isinstance(need, tuple)]
     received += f"no {', no '.join(named)}; " if named else ""
-    raise ValueError(f"{expected} Received: {received}in {root}: {listed(root)}.")
+    own = listed(root)
+    other = next((key for mark, key in MARKS if mark in own and key != corpus.name), None)
+    hint = f" That looks like {other}: --data {other}:{path}." if other else ""
+    raise ValueError(f"{expected} Received: {received}in {root}: {own}.{hint}")
 
 
 def open_root(path: str | Path) -> Path:

@@ -56,7 +56,10 @@ def stem_of(name: str) -> str:
 
 
 def attach_audio(
-    clips: pd.DataFrame, names: Sequence[str], folder: Path, protocol: Path | str
+    clips: pd.DataFrame,
+    names: Sequence[str],
+    folder: Path | Sequence[Path],
+    protocol: Path | str,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Finds the audio of clips that a protocol names, and leaves out those that are absent.
 
@@ -64,7 +67,8 @@ def attach_audio(
         clips: a table.
         names: of the files below `folder`, one a row, `/` between folders; an ending of an audio
             file may be missing, or be another one.
-        folder: where the audio is.
+        folder: where the audio is; or several folders, of an archive whose parts were unpacked
+            each into its own.
         protocol: the table's file, for messages.
     Returns:
         The clips whose audio is there, with `path`; and lines that say what is absent, or there
@@ -72,7 +76,9 @@ def attach_audio(
     Raises:
         ValueError: more than `MAX_ABSENT_SHARE` of the files are absent.
     """
-    paths, extra = _find_audio(names, str(folder))
+    folders = [folder] if isinstance(folder, Path) else list(folder)
+    paths, extra = _find_audio(names, [str(own) for own in folders])
+    place = f"{folders[0]}" + (f" and {len(folders) - 1} folders like it" if folders[1:] else "")
     here = np.array([path is not None for path in paths], bool)
     absent = int((~here).sum())
     said = []
@@ -81,7 +87,7 @@ def attach_audio(
         examples = ", ".join(first) + (" …" if absent > 3 else "")
         if absent > MAX_ABSENT_SHARE * len(here):
             raise ValueError(
-                f"{protocol}: the audio that it names should be in {folder}. Received: {absent:,} "
+                f"{protocol}: the audio that it names should be in {place}. Received: {absent:,} "
                 f"of {len(here):,} absent: {examples}. Is it unpacked in full, and the protocol "
                 "of this edition?"
             )
@@ -90,7 +96,7 @@ def attach_audio(
     if extra:
         examples = ", ".join(extra[:3]) + (" …" if len(extra) > 3 else "")
         said.append(
-            f"{len(extra):,} audio files in {folder} that {protocol} does not name are left out: "
+            f"{len(extra):,} audio files in {place} that {protocol} does not name are left out: "
             f"{examples}"
         )
     if not absent:
@@ -99,7 +105,7 @@ def attach_audio(
     return clips[here].reset_index(drop=True).assign(path=found), said
 
 
-def _find_audio(names: Sequence[str], root: str) -> tuple[list[str | None], list[str]]:
+def _find_audio(names: Sequence[str], roots: Sequence[str]) -> tuple[list[str | None], list[str]]:
     """Path of each name, None where there is no such file, and files that no name asks for."""
     folders: dict[str, dict[str, str]] = {}
     named: dict[str, set[str]] = {}
@@ -107,23 +113,23 @@ def _find_audio(names: Sequence[str], root: str) -> tuple[list[str | None], list
     for name in names:
         inner, _, file = name.rpartition("/")
         if inner not in folders:
-            folders[inner] = _audio_in(os.path.join(root, inner) if inner else root)
+            folders[inner] = {}
+            for root in roots:
+                folders[inner].update(_audio_in(os.path.join(root, inner) if inner else root))
             named[inner] = set()
         stem = stem_of(file)
-        found = folders[inner].get(stem)
         named[inner].add(stem)
-        paths.append(None if found is None else os.path.join(root, inner, found))
+        paths.append(folders[inner].get(stem))
     extra = [
-        os.path.join(inner, file)
+        os.path.join(inner, os.path.basename(files[stem]))
         for inner, files in folders.items()
-        if len(files) > len(named[inner]) or files.keys() - named[inner]
-        for file in sorted(files[stem] for stem in files.keys() - named[inner])
+        for stem in sorted(files.keys() - named[inner])
     ]
     return paths, extra
 
 
 def _audio_in(folder: str) -> dict[str, str]:
-    """Stem → name of the audio files of one folder; of two that differ in the ending, the last."""
+    """Stem → path of the audio files of one folder; of two that differ in the ending, the last."""
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -137,5 +143,5 @@ def _audio_in(folder: str) -> dict[str, str]:
     for name in names:
         stem, _, suffix = name.rpartition(".")
         if stem and name[0] != "." and suffix.lower() in AUDIO_SUFFIXES:
-            stems[stem] = max(name, stems.get(stem, ""))
+            stems[stem] = max(os.path.join(folder, name), stems.get(stem, ""))
     return stems
