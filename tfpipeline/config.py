@@ -79,9 +79,9 @@ class DataConfig:
     """Which clips, and how they become windows.
 
     Attributes:
-        corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`
-            (`NAME:PATH+PATH2` where fakes and their originals are two data sets), or a list of
-            several to train on together.
+        corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`, or a list of
+            several to train on together; `NAME:PATH+PATH2` where fakes and their originals are two
+            data sets.
         split: deals all clips out anew; null: the corpus's own parts, else by speaker, source or
             file, whichever can be (`tfpipeline.data.splits.split_by_best_group`).
         balance: what counts the same in training when there are several corpora: `none`, each
