@@ -1,6 +1,5 @@
 """`predict` as a user runs it, by a run of random weights and by a server that holds the same."""
 
-import dataclasses
 import io
 import json
 import shutil
@@ -20,6 +19,7 @@ from tfpipeline.data.audio import read_clip
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer
 from tfpipeline.serving import status
+from tfpipeline.serving.contract import build_contract
 from tfpipeline.serving.judges import LocalJudge
 from tfpipeline.serving.prediction import FIELDS
 from tfpipeline.serving.run import load_detector, open_run
@@ -39,7 +39,7 @@ def run(tmp_path_factory, speech):
     scorer = ClipScorer(detector.model, detector.window)
     scores = [scorer.score_waveform(clip) for clip in speech]
     (folder / "calibration.json").write_text('{"a": 0.1, "b": 0.0, "prior": 0.5}')
-    metrics = {"threshold": {"value": float(np.median(scores))}}
+    metrics = {"parts": {}, "threshold": {"value": float(np.median(scores))}}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
 
@@ -217,14 +217,11 @@ def test_timelines(run, clips, tmp_path, capsys):
 def server(run, monkeypatch):
     """A client of a server that holds the run, as `serving.client` gives one; counts its calls."""
     judge, calls = LocalJudge(run), []
+    (run / "environment.json").write_text("{}")
 
     class Client:
         def contract(self):
-            return {
-                "schema": 1, "name": "small", "sample_rate": 16_000,
-                "window_samples": judge.window, "threshold": {"value": judge.threshold},
-                "calibration": dataclasses.asdict(judge.calibration),
-            }  # fmt: skip
+            return build_contract(open_run(run), judge.window)
 
         def score_windows(self, windows):
             assert windows.dtype == np.float32

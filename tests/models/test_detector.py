@@ -29,7 +29,8 @@ def test_the_whole_is_its_parts_and_each_clip_for_itself(name, speech):
     parts = detector.body(detector.front_end(tf.constant(waveform)), training=False)[:, 0]
     np.testing.assert_allclose(whole, parts, atol=1e-5)
     alone = np.concatenate([score(detector.model, row[None]) for row in waveform])
-    np.testing.assert_allclose(whole, alone, atol=1e-4)
+    # Scores of a fresh network are some 20, where float32 itself is no finer than 2e-6.
+    np.testing.assert_allclose(whole, alone, atol=1e-4, rtol=1e-5)
     assert len(np.unique(whole)) == len(whole)
 
 
