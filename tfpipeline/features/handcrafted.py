@@ -82,7 +82,11 @@ class HandcraftedFeatures(keras.layers.Layer):
                 f"Received: {waveform.dtype.name}. Is this PCM, to be divided by 32768?"
             )
         self._check_length(waveform)
-        return in_groups(self._compute, tf.cast(waveform, "float32"), (len(self.names),), "float32")
+        # One clip at a time: products of other shapes round otherwise, and a feature that moves in
+        # its last digit crosses thresholds of trees. In a graph the clips still run side by side.
+        return in_groups(
+            self._compute, tf.cast(waveform, "float32"), (len(self.names),), "float32", 1
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape[0], len(self.names)
