@@ -175,7 +175,7 @@ def test_bad_usage_is_one_line_and_nothing_is_lost(
         (["--model", "lightgbm", *TINY, *new, "--set", "features.set=all"], "features.set"),
         (["--model", "lightgbm", *TINY, *new, "--set", "model.name=svm"], "model.name must be one"),
         (["--model", "lightgbm", *TINY, *new, "--set", "data.window_seconds=0.1"], "2048 samples"),
-        (["--model", "lightgbm", *TINY, *new, "--data", "one"], "train"),
+        (["--model", "lightgbm", *new, *(own.replace("tiny", "one") for own in TINY)], "the train"),
     ]
     for argv, message in cases:
         assert train.main(argv) == 2, argv

@@ -14,8 +14,9 @@ from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data import pipeline
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.tuning import trial as trials
-from tfpipeline.tuning.folds import grouped_folds, hold_out_attacks
+from tfpipeline.tuning.folds import grouped_folds
 from tfpipeline.tuning.objective import Objective
 from tfpipeline.tuning.records import best_record, read_records
 from tfpipeline.tuning.trial import Bench, judge_on_validation
