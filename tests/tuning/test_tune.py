@@ -80,7 +80,9 @@ def searched(tmp_path_factory, tiny_in_the_table):
 def test_a_search_leaves_its_files(searched):
     folder, _, _ = searched
     names = {path.name for path in folder.iterdir()}
-    assert names == {"plan.json", "trials", "trials.csv", "figures", "best.yaml", "search.json"}
+    assert names == {
+        "plan.json", "trials", "trials.csv", "figures", "best.yaml", "search.json", "compared",
+    }  # fmt: skip
     for name in ("objective.png", "parameters.png"):
         assert (folder / "figures" / name).read_bytes().startswith(b"\x89PNG")
 
