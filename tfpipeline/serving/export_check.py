@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfpipeline.data.audio import SAMPLE_RATE, read_clip
+from tfpipeline.data.audio import read_clip
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.serving.run import Run
 from tfpipeline.serving.status import SCORED, STATUSES
+from tfpipeline.serving.wav_bytes import wav_bytes
 from tfpipeline.training.classifiers import CLASSIFIERS
 
 TOLERANCE = 1e-4  # log-odds
@@ -85,15 +85,6 @@ def check_export(run: Run, version: Path) -> Checked:
         _require_close(np.asarray(scores), received[list(first)], clips, name, 0.0)
     crossed = differences > TOLERANCE
     return Checked(len(clips), float(differences[~crossed].max(initial=0.0)), int(crossed.sum()))
-
-
-def wav_bytes(waveform: np.ndarray) -> bytes:
-    """A waveform, float32 (samples,) at `SAMPLE_RATE`, as a WAV file of floats: nothing is lost."""
-    import soundfile
-
-    file = io.BytesIO()
-    soundfile.write(file, waveform, SAMPLE_RATE, format="WAV", subtype="FLOAT")
-    return file.getvalue()
 
 
 def _clips(run: Run, most: int) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from pathlib import Path
 from typing import Protocol
@@ -129,19 +128,12 @@ class ServerJudge:
     def _score_silent(self, window: np.ndarray) -> float:
         """A silent window of a clip that is not: servers score such only behind a louder one."""
         from tfpipeline.data.audio import SAMPLE_RATE
+        from tfpipeline.serving.wav_bytes import wav_bytes
 
         turns = CARRIER_HZ / SAMPLE_RATE * np.arange(self.window)
         carrier = CARRIER_PEAK * np.sin(2 * np.pi * turns)
         both = np.concatenate([carrier.astype(np.float32), window])
-        return float(self.score_bytes(_wav(both, SAMPLE_RATE))[1])
-
-
-def _wav(waveform: np.ndarray, sample_rate: int) -> bytes:
-    import soundfile
-
-    file = io.BytesIO()
-    soundfile.write(file, waveform, sample_rate, format="WAV", subtype="FLOAT")
-    return file.getvalue()
+        return float(self.score_bytes(wav_bytes(both))[1])
 
 
 def _word(status: int) -> str:
