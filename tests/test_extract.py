@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tfpipeline import extract
-from tfpipeline.data.audio import read_clip
+from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.features.handcrafted import HandcraftedFeatures
 
@@ -40,7 +40,7 @@ def test_the_table_holds_the_features_of_the_files(bad_corpus, tiny_corpus, tmp_
     assert table["clip_id"].tolist() == tiny_corpus["clip_id"].tolist()
     layer = HandcraftedFeatures("baseline")
     for row in (0, 9, 27):
-        window = np.resize(read_clip(tiny_corpus["path"][row]), (1, 64_000))
+        window = np.resize(decode(tiny_corpus["path"][row]).waveform, (1, 64_000))
         expected = layer(window).numpy()[0]
         received = table.loc[row, list(layer.names)].to_numpy(np.float32)
         np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4)

@@ -15,7 +15,7 @@ from matplotlib.image import imread
 
 from tfpipeline import predict
 from tfpipeline.config import CONFIGS, config_to_yaml, load_config
-from tfpipeline.data.audio import read_clip
+from tfpipeline.data.audio.decode import decode
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer
 from tfpipeline.serving import status
@@ -77,7 +77,7 @@ def test_scores_are_those_of_training(run, clips, capsys):
     scorer = ClipScorer(detector.model, detector.window)
     for row in rows[:-1]:
         assert list(row) == list(FIELDS)
-        waveform = read_clip(row["path"])
+        waveform = decode(row["path"]).waveform
         assert row["score"] == pytest.approx(scorer.score_waveform(waveform), abs=1e-4)
         assert row["seconds"] == len(waveform) / 16_000
         assert row["probability"] == pytest.approx(opened.calibration.probability(row["score"]))
@@ -99,7 +99,7 @@ def test_a_stream_of_a_long_file_scores_as_the_whole(run, speech, tmp_path, caps
         soundfile.write(path, sound[: 20 * 24_000 + extra], 24_000)
         assert predict.main(["--run", str(run), "--json", str(path)]) == 0
         (row,) = rows_of(capsys)
-        assert row["score"] == pytest.approx(scorer.score_waveform(read_clip(path)), abs=1e-5)
+        assert row["score"] == pytest.approx(scorer.score_waveform(decode(path).waveform), abs=1e-5)
 
 
 def test_table_csv_and_errors(run, clips, capsys):
@@ -232,8 +232,8 @@ def server(run, monkeypatch):
             calls.append("bytes")
             sound, rate = soundfile.read(io.BytesIO(contents[0]), dtype="float32")
             assert rate in (8_000, 16_000)
-            from tfpipeline.data.resample import resample
-            from tfpipeline.data.windows import cut_windows
+            from tfpipeline.data.audio.resample import resample
+            from tfpipeline.data.audio.windows import cut_windows
 
             waveform = resample(sound, rate, 16_000)
             scores = judge.score_windows(cut_windows(waveform[None], judge.window)[0])

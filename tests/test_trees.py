@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfpipeline import evaluate, export, predict, train
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.data.audio import read_clip
+from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.data.pipeline import open_audio
 from tfpipeline.evaluation.scores import read_scores
@@ -84,7 +84,7 @@ def test_prediction_and_the_exported_graph_equal_the_runs_scores(runs, capsys):
         loaded = tf.saved_model.load(str(runs / name / "serving" / "1"))
         for file, row in zip(files, rows, strict=True):
             assert row["score"] == pytest.approx(scores.loc[file, "score"], abs=1e-4)
-            answer = loaded.signatures["serving_default"](waveform=read_clip(file)[None])
+            answer = loaded.signatures["serving_default"](waveform=decode(file).waveform[None])
             assert answer["score"].numpy()[0] == pytest.approx(row["score"], abs=1e-4)
             assert answer["probability"].numpy()[0] == pytest.approx(row["probability"], abs=1e-4)
 

@@ -93,9 +93,11 @@ class DataConfig:
         window_seconds: length of the windows that a clip is scored over.
         crop_seconds: length of the random crops that a model is trained on; null: the window's.
             Shorter crops are cheaper and more varied, for networks that take any length.
-        cache: where decoded audio is kept: `memory`, `disk` (in the user's cache, for later runs
-            too), `none` (decoded from its file each time), or `auto`: memory up to four hours of
-            audio, else none.
+        cache: where decoded audio is kept, as 16-bit samples: `memory`, `disk` (in the user's
+            cache, for later runs too), `none` (decoded from its file each time), or `auto`: memory
+            up to a share of what machine or container have free, disk beyond.
+        decoder: `auto`: libsndfile, and ffmpeg for what it does not read; `tensorflow_io`: WAV,
+            FLAC, MP3 and Ogg Vorbis in the graph by its operations, nothing kept.
     """
 
     corpus: str | tuple[str, ...] = "demo"
@@ -105,6 +107,7 @@ class DataConfig:
     window_seconds: float = 4.0
     crop_seconds: float | None = None
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
+    decoder: Literal["auto", "tensorflow_io"] = "auto"
 
     @property
     def corpora(self) -> tuple[str, ...]:
@@ -123,6 +126,11 @@ class DataConfig:
         repeated = [name for name in self.corpora if self.corpora.count(name) > 1]
         if repeated:
             raise ValueError(f"data.corpus names each corpus once. Received: {repeated[0]} twice")
+        if self.decoder == "tensorflow_io" and self.cache not in ("auto", "none"):
+            raise ValueError(
+                "data.decoder tensorflow_io decodes each clip whenever it is needed. Received: "
+                f"data.cache {self.cache}. Leave one of them out"
+            )
         if self.balance != "none" and len(self.corpora) < 2:
             raise ValueError(
                 "data.balance is between several corpora. "

@@ -131,7 +131,8 @@ def _verify(flags: argparse.Namespace) -> int:
 
     clips, name = _load(flags, split=False, more=["unseen_attacks=[]"])  # all there are
     paths = clips["path"].tolist()
-    reasons = screen_clips(paths, lambda index, waveform: None)
+    screening = screen_clips(paths, lambda index, clip: None)
+    reasons = screening.reasons
     failed = pd.DataFrame({
         "path": [paths[row] for row in sorted(reasons)],
         "reason": [reasons[row].removeprefix(f"{paths[row]}: ") for row in sorted(reasons)],
@@ -140,11 +141,20 @@ def _verify(flags: argparse.Namespace) -> int:
         write_table(flags.out, failed)
     if flags.json:
         rows = failed.to_dict("records")
-        print(json.dumps({"data": name, "clips": len(paths), "failed": rows}, indent=2))
+        remarks = [
+            {"path": paths[row], "remarks": own} for row, own in sorted(screening.remarks.items())
+        ]
+        found = {"data": name, "clips": len(paths), "failed": rows, "remarks": remarks}
+        print(json.dumps(found, indent=2))
     else:
         for row in failed.itertuples():
             print(f"{row.path}: {row.reason}")
-        print(f"{name}: {len(paths)} clips, {len(failed)} cannot be used")
+        for row, remarks in sorted(screening.remarks.items()):
+            print(f"{paths[row]}: usable; {'; '.join(remarks)}")
+        print(
+            f"{name}: {len(paths)} clips, {len(failed)} cannot be used, remarks on "
+            f"{len(screening.remarks)}"
+        )
     return SOME_FAILED if len(failed) else OK
 
 
@@ -193,7 +203,8 @@ def _cache(flags: argparse.Namespace) -> int:
 
     clips, name = _load(flags, split=False, more=["unseen_attacks=[]"])  # all there are
     decoded = DecodedFiles(clips["path"])
-    asked, reasons = decode_missing(decoded, clips["path"])
+    asked, screening = decode_missing(decoded, clips["path"])
+    reasons = screening.reasons
     new = asked - len(reasons)
     for reason in list(reasons.values())[:5]:
         print(f"skipped: {reason}", file=sys.stderr)

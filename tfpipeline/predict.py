@@ -125,8 +125,7 @@ def _open_judge(flags: argparse.Namespace):
 
 def _judge_files(flags: argparse.Namespace, names, judge, extras, file, stack: ExitStack) -> int:
     """Judges files and puts their rows where they belong; returns how many failed."""
-    from tfpipeline.data.foreign import MAX_FILE_BYTES
-    from tfpipeline.serving.inputs import STDIN, audio_from_stdin
+    from tfpipeline.serving.inputs import audio_from_pipe, is_pipe
     from tfpipeline.serving.prediction import error_line, make_row, score_files
     from tfpipeline.serving.progress import ProgressBar
     from tfpipeline.serving.reading import Reading
@@ -134,8 +133,8 @@ def _judge_files(flags: argparse.Namespace, names, judge, extras, file, stack: E
     def readings() -> Iterator[Reading]:
         for name in names:
             path = name
-            if name == STDIN:
-                path = stack.enter_context(audio_from_stdin(MAX_FILE_BYTES))
+            if is_pipe(name):
+                path = stack.enter_context(audio_from_pipe(name))
             yield Reading(path, name, judge.window, bool(flags.timeline), flags.pass_bytes)
 
     tell = _teller(flags, names, file)
@@ -172,6 +171,8 @@ def _teller(flags: argparse.Namespace, names: list[str], file) -> Callable[[dict
         for line in (*header, table.line(row)):
             print(line, flush=True)
         header.clear()
+        for remark in row["remarks"]:
+            print(f"   {remark}", flush=True)
         if "contributions" in row:
             _print_explanation(row)
         for key in ("picture", "timeline"):

@@ -143,7 +143,7 @@ def _open(config: Config, tests: Sequence[str] = ()) -> tuple:
     seen = clips.loc[clips["part"].isin(SEEN_PARTS), "path"]
     for test in tests:
         refuse_seen(load_whole(test), seen, test)
-    clips, audio, skipped = open_audio(clips, config.data.cache)
+    clips, audio, skipped = open_audio(clips, config.data.cache, config.data.decoder)
     if len(skipped):
         number, verb = len(clips) + len(skipped), "is" if len(skipped) == 1 else "are"
         print(f"{len(skipped)} of {number} clips {verb} skipped, see skipped.csv", file=sys.stderr)
@@ -186,6 +186,8 @@ def _test(targets: Sequence[Path], names: Sequence[str]) -> Iterator[dict]:
 
 def _train(config: Config, target: Path, resume: bool, opened: tuple, features=None) -> tuple:
     """Trains one model and leaves its run folder; returns its `Judged`, and whether Ctrl-C came."""
+    import pandas as pd
+
     from tfpipeline.data.clips import corpus_fingerprint
     from tfpipeline.files.atomic import write_json, write_table
     from tfpipeline.models.backbones import BACKBONES
@@ -209,7 +211,7 @@ def _train(config: Config, target: Path, resume: bool, opened: tuple, features=N
         notes.append("trained from scratch: no pretrained weights")
     judged = complete_run(config, target.name, clips, audio, detector, parameters, partial, notes)
     write_json(partial / "audit.json", audit)
-    write_table(partial / "skipped.csv", skipped)
+    write_table(partial / "skipped.csv", pd.concat([skipped, audio.lost.table()]))
     finish_run(partial, target)
     return judged, interrupted
 

@@ -129,7 +129,7 @@ def _open(base, plan, target: Path, role):
     check_parts(clips, base.data.corpus_name)
     clips = clips[clips["part"].isin(LEARNT)].reset_index(drop=True)
     objective = parse_objective(plan.objective, clips[clips["part"] == "validation"])
-    clips, audio, skipped = open_audio(clips, base.data.cache)
+    clips, audio, skipped = open_audio(clips, base.data.cache, base.data.decoder)
     if len(skipped):
         print(f"{len(skipped)} clips cannot be used and are left out", file=sys.stderr)
     bench = Bench(clips, audio, objective, plan.folds, base.seed)

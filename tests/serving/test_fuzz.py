@@ -14,7 +14,7 @@ from audio_mutations import FORMS, seed_files
 from fuzzing import BATCH, Child, fuzz, mutation
 
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.data.wav import decode_wav
+from tfpipeline.data.audio.wav_graph import decode_wav
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.models.detector import build_detector
 from tfpipeline.serving.signatures import ServedDetector

@@ -49,10 +49,10 @@ def judged(files, judge, **options):
 
 
 def expected_scores(path, judge):
-    from tfpipeline.data.audio import read_clip
-    from tfpipeline.data.windows import cut_windows
+    from tfpipeline.data.audio.decode import decode
+    from tfpipeline.data.audio.windows import cut_windows
 
-    return judge.score_windows(cut_windows(read_clip(path)[None], WINDOW)[0].numpy())
+    return judge.score_windows(cut_windows(decode(path).waveform[None], WINDOW)[0].numpy())
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(2, 40), (1, 1), (3, 2)])

@@ -10,7 +10,8 @@ import soxr
 import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.data.audio import SOURCE_RATES, read_clip
+from tfpipeline.data.audio import SOURCE_RATES
+from tfpipeline.data.audio.decode import decode
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer
@@ -184,7 +185,7 @@ def test_wav_files_of_all_rates_equal_local_reading(served, scorer, recordings, 
     answer = numpy(served.score_audio(contents))
     for row, content in enumerate(contents):
         (tmp_path / "clip.wav").write_bytes(content)
-        expected = scorer.score_waveform(read_clip(tmp_path / "clip.wav"))
+        expected = scorer.score_waveform(decode(tmp_path / "clip.wav").waveform)
         np.testing.assert_allclose(answer["score"][row], expected, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Decoded audio on disk: one file of float32 samples a clip, found by path, size and change time.
+"""Decoded audio on disk: one file of 16-bit samples a clip, found by path, size and change time.
 
 Any number of processes may share the folder: a file is whole or absent, and whoever comes second
 finds it there. A clip that changed gets a new file, and the old one goes.
@@ -7,18 +7,30 @@ finds it there. A clip that changed gets a new file, and the old one goes.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from tfpipeline.data.audio import STEPS
 from tfpipeline.files.archives import cache_folder
+from tfpipeline.files.atomic import write_json
 
 # Another version for other bytes: a change of the decoder or of the resampler raises it.
-VERSION = 1
+VERSION = 2
+
+
+def to_steps(waveform: np.ndarray) -> np.ndarray:
+    """A decoded waveform, which lies on the grid of 16 bits, as int16: nothing is lost."""
+    return (waveform * np.float32(STEPS)).astype("<i2")
+
+
+def from_steps(steps: np.ndarray) -> np.ndarray:
+    """float32 (samples,) in [-1, 1)."""
+    return steps.astype(np.float32) / np.float32(STEPS)
 
 
 class DecodedFiles:
@@ -33,7 +45,6 @@ class DecodedFiles:
         self.folder = folder or cache_folder() / "decoded"
         self.files = [self._file(path) for path in paths]
         self._listed: dict[Path, dict[str, list[str]]] = {}
-        self._names = tf.constant(np.array(self.files, dtype=str))
 
     def missing(self) -> np.ndarray:
         """Indices of the clips that have no decoded file yet, int64."""
@@ -41,38 +52,57 @@ class DecodedFiles:
         there = [os.path.exists(file) and os.path.getsize(file) > 0 for file in self.files]
         return np.flatnonzero(~np.array(there, bool))
 
-    def write(self, index: int, waveform: np.ndarray) -> None:
-        """Stores the samples of one clip, and removes those of an older state of it."""
+    def write(
+        self, index: int, steps: np.ndarray, channels: int = 1, remarks: Sequence[str] = ()
+    ) -> None:
+        """Stores a clip, and removes what was stored of an older state of it.
+
+        Args:
+            index: of the clip.
+            steps: int16 (samples,).
+            channels: that are judged apart, one behind the other in the samples.
+            remarks: what was noticed about the clip.
+        """
         file = Path(self.files[index])
         file.parent.mkdir(parents=True, exist_ok=True)
+        if channels > 1 or remarks:
+            known = {"channels": channels, "remarks": list(remarks)}
+            write_json(file.with_suffix(".json"), known)
         partial = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
         try:
-            waveform.astype("<f4").tofile(partial)
+            steps.astype("<i2").tofile(partial)
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)
         for older in self._older(file):
             older.unlink(missing_ok=True)
 
+    def read(self, index: int) -> np.ndarray:
+        """The samples of one clip, float32 (samples,)."""
+        return from_steps(np.fromfile(self.files[index], "<i2"))
+
+    def known(self, index: int) -> tuple[int, tuple[str, ...]]:
+        """Channels and remarks of a clip that is there."""
+        try:
+            known = json.loads(Path(self.files[index]).with_suffix(".json").read_text("utf-8"))
+        except FileNotFoundError:
+            return 1, ()
+        return known["channels"], tuple(known["remarks"])
+
     def size(self) -> int:
         """Bytes of the decoded files that are there."""
         return sum(os.path.getsize(file) for file in self.files if os.path.exists(file))
-
-    def waveform(self, index: tf.Tensor) -> tf.Tensor:
-        """In-graph: index (scalar int64) → float32 (samples,)."""
-        contents = tf.io.read_file(tf.gather(self._names, index))
-        return tf.io.decode_raw(contents, tf.float32)
 
     def _older(self, file: Path) -> list[Path]:
         """Files of other states of the same clip; a folder is listed once, at its first write."""
         if file.parent not in self._listed:
             states: dict[str, list[str]] = {}
             for name in os.listdir(file.parent):
-                if name.endswith(".f32"):
+                if name.endswith((".i16", ".json", ".f32")):
                     states.setdefault(name.partition("-")[0], []).append(name)
             self._listed[file.parent] = states
         found = self._listed[file.parent].get(file.name.partition("-")[0], [])
-        return [file.with_name(name) for name in found if name != file.name]
+        return [file.with_name(name) for name in found if Path(name).stem != file.stem]
 
     def _file(self, path: str) -> str:
         """Path of the decoded file of one clip as it is now; a clip that is absent has none."""
@@ -82,5 +112,5 @@ class DecodedFiles:
             stat = os.stat(absolute)
         except OSError:
             return str(self.folder / "absent" / identity)
-        name = f"{identity}-{stat.st_size}-{stat.st_mtime_ns}-v{VERSION}.f32"
+        name = f"{identity}-{stat.st_size}-{stat.st_mtime_ns}-v{VERSION}.i16"
         return str(self.folder / identity[:2] / name)

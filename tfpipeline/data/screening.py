@@ -9,77 +9,82 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import tensorflow as tf
 
-from tfpipeline.data.audio import check_waveform, decode, read_clip
+from tfpipeline.data.audio.decode import Decoded, decode
 from tfpipeline.files.archives import cache_folder
 from tfpipeline.files.atomic import write_json
 
 MAX_SKIPPED_SHARE = 0.05
 # Another version for other answers: a change of the decoder or of the checks raises it.
-VERSION = 1
+VERSION = 2
+THREADS = (os.cpu_count() or 1) + 1
+AHEAD = 4 * THREADS
 
 
-def screen_clips(paths: Sequence[str], keep: Callable[[int, np.ndarray], None]) -> dict[int, str]:
-    """Decodes clips in parallel and hands the good ones on.
+@dataclass
+class Screening:
+    """What was learnt of some clips.
+
+    Attributes:
+        reasons: index → why a clip cannot be used.
+        channels: index → how many channels are judged apart, of clips with more than one.
+        remarks: index → what was noticed about a clip that can be used.
+    """
+
+    reasons: dict[int, str] = field(default_factory=dict)
+    channels: dict[int, int] = field(default_factory=dict)
+    remarks: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def add(self, index: int, found: Decoded | str) -> None:
+        """Takes in what came of one clip."""
+        if isinstance(found, str):
+            self.reasons[index] = found
+        else:
+            self.note(index, len(found.channels), found.remarks)
+
+    def note(self, index: int, channels: int, remarks: tuple[str, ...]) -> None:
+        """Takes in what is known of a clip that can be used."""
+        if channels > 1:
+            self.channels[index] = channels
+        if remarks:
+            self.remarks[index] = remarks
+
+
+def screen_clips(paths: Sequence[str], keep: Callable[[int, Decoded], None]) -> Screening:
+    """Decodes clips in parallel and hands the good ones on, in order.
 
     Args:
         paths: of the clips.
-        keep: called with index and float32 (samples,) of each clip that can be used, in any order.
-    Returns:
-        index → reason, of each clip that cannot be used.
+        keep: called with the index and the waveform of each clip that can be used.
     """
     from tqdm import tqdm
 
-    paths = np.array(paths, dtype=str)
-    if not len(paths):
-        return {}
-    dataset = tf.data.Dataset.from_tensor_slices(paths).enumerate()
-    dataset = dataset.map(
-        lambda index, path: (index, decode(path)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=False,
-    ).ignore_errors()
-    undecided = set(range(len(paths)))
-    reasons = {}
+    screening = Screening()
     with tqdm(total=len(paths), desc="decoding", unit="clip", ascii=" #", delay=2) as bar:
-        for number, waveform in dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
-            index = int(number)
-            undecided.discard(index)
-            try:
-                check_waveform(waveform, paths[index])
-            except ValueError as error:
-                reasons[index] = str(error)
-            else:
-                keep(index, waveform)
+        for index, found in enumerate(_decoded(paths)):
+            screening.add(index, found)
+            if not isinstance(found, str):
+                keep(index, found)
             bar.update()
-        # What fell out of the pipeline is read again by itself, to learn why.
-        for index in sorted(undecided):
-            try:
-                waveform = read_clip(paths[index])
-            except (ValueError, OSError) as error:
-                reasons[index] = str(error)
-            else:
-                keep(index, waveform)
-            bar.update()
-    return reasons
+    return screening
 
 
-def screen_once(paths: Sequence[str], folder: Path | None = None) -> dict[int, str]:
+def screen_once(paths: Sequence[str], folder: Path | None = None) -> Screening:
     """`screen_clips` for clips that are not kept: its answer is kept instead.
 
-    The same list of unchanged files (by path, size and change time) is not decoded again.
+    The same list of unchanged files (by path, size and change time) is not decoded again, but for
+    those that could not be used: what was missing may be there now.
 
     Args:
         paths: of the clips.
         folder: of the answers; default: `screened` in the user's cache.
-    Returns:
-        index → reason, of each clip that cannot be used.
     """
     digest = hashlib.sha256()
     for path in paths:
@@ -92,11 +97,23 @@ def screen_once(paths: Sequence[str], folder: Path | None = None) -> dict[int, s
         digest.update(f"{absolute}\0{state}\n".encode())
     answer = (folder or cache_folder() / "screened") / f"{digest.hexdigest()[:24]}-v{VERSION}.json"
     if answer.exists():
-        return {int(index): why for index, why in json.loads(answer.read_text("utf-8")).items()}
-    reasons = screen_clips(paths, lambda index, waveform: None)
-    answer.parent.mkdir(parents=True, exist_ok=True)
-    write_json(answer, reasons)
-    return reasons
+        known = json.loads(answer.read_text("utf-8"))
+        screening = Screening(
+            channels={int(index): n for index, n in known["channels"].items()},
+            remarks={int(index): tuple(own) for index, own in known["remarks"].items()},
+        )
+        again = known["failed"]
+        for index, found in zip(again, _decoded([paths[index] for index in again]), strict=True):
+            screening.add(index, found)
+    else:
+        again = None
+        screening = screen_clips(paths, lambda index, decoded: None)
+    if again is None or len(again) > len(screening.reasons):
+        write_json(answer, {
+            "failed": sorted(screening.reasons), "channels": screening.channels,
+            "remarks": screening.remarks,
+        })  # fmt: skip
+    return screening
 
 
 def drop_skipped(clips: pd.DataFrame, reasons: dict[int, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -111,13 +128,35 @@ def drop_skipped(clips: pd.DataFrame, reasons: dict[int, str]) -> tuple[pd.DataF
         ValueError: more than `MAX_SKIPPED_SHARE` of the clips are skipped.
     """
     rows = sorted(reasons)
-    skipped = pd.DataFrame({
-        "path": clips["path"].iloc[rows].to_numpy(),
-        "reason": [reasons[row].removeprefix(f"{clips['path'].iloc[row]}: ") for row in rows],
-    })  # fmt: skip
     if len(rows) > MAX_SKIPPED_SHARE * len(clips):
         raise ValueError(
             f"at most {MAX_SKIPPED_SHARE:.0%} of the clips may be unusable. Received: {len(rows)} "
             f"of {len(clips)}. The first: {reasons[rows[0]]}"
         )
+    skipped = skipped_table(clips["path"].iloc[rows].tolist(), [reasons[row] for row in rows])
     return clips.drop(index=clips.index[rows]).reset_index(drop=True), skipped
+
+
+def skipped_table(paths: Sequence[str], reasons: Sequence[str]) -> pd.DataFrame:
+    """The table `path, reason`; a reason's own mention of its path is left out."""
+    told = [why.removeprefix(f"{path}: ") for path, why in zip(paths, reasons, strict=True)]
+    return pd.DataFrame({"path": list(paths), "reason": told}, dtype=object)
+
+
+def _decoded(paths: Sequence[str]) -> Iterator[Decoded | str]:
+    """Each clip, or why it cannot be used, in order; a few are decoded ahead, in threads."""
+    waiting: deque = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for path in paths:
+            waiting.append(pool.submit(_try, path))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _try(path: str) -> Decoded | str:
+    try:
+        return decode(path)
+    except (ValueError, OSError) as error:
+        return str(error)

@@ -23,7 +23,7 @@ from tfpipeline.data.clips import LABELS, UNKNOWN
 from tfpipeline.evaluation.bootstrap import bootstrap_auc, interval, resampling_groups
 from tfpipeline.evaluation.duplicates import digest, fingerprint, near_duplicates
 from tfpipeline.evaluation.metrics import roc_auc
-from tfpipeline.evaluation.shortcuts import ADVICE, CATEGORIES, file_cues, sound_cues
+from tfpipeline.evaluation.shortcuts import ADVICE, CATEGORIES, FRAME, file_cues, sound_cues
 
 LEAK, LOOK = 0.6, 0.55
 MOST_CLIPS = 20_000  # a random choice stands for larger corpora
@@ -102,6 +102,8 @@ def _measure(paths: list[str], audio) -> tuple[pd.DataFrame, list[np.ndarray], l
     stream = waveforms.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
     shown = tqdm(paths, desc="audit", unit="clip", ascii=" #", delay=2, mininterval=0.5)
     for path, waveform in zip(shown, stream, strict=True):
+        if not len(waveform):  # lost on the way; what is left of it is silence
+            waveform = np.zeros(FRAME, np.float32)
         cues.append({**sound_cues(waveform), **file_cues(path)})
         fingerprints.append(fingerprint(waveform))
         digests.append(digest(waveform))

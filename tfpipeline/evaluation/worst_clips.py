@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.audio import SAMPLE_RATE, read_clip
+from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.data.audio.decode import decode
 
 EACH = 4  # of each class
 LONGEST = 6.0  # seconds of a clip that are kept in the page
@@ -49,7 +50,7 @@ def worst_clips(
 
 def _show(row: pd.Series, explain: Callable[[np.ndarray], str] | None) -> WorstClip:
     try:
-        waveform = read_clip(row["path"])
+        waveform = decode(row["path"]).waveform
     except (OSError, ValueError):
         return WorstClip(row, None, None)
     shown = waveform[: int(LONGEST * SAMPLE_RATE)]

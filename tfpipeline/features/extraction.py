@@ -47,13 +47,14 @@ def feature_batches(
     compute = tf.function(layer, input_signature=[tf.TensorSpec([None, window], tf.float32)])
     rest = audio.subset(np.arange(first_clip, audio.n_clips))
     clip, number = -1, 0
-    for indices, waveform in scoring_batches(rest, window, BATCH_SIZE):
-        indices = indices.numpy() + first_clip
-        numbers = np.empty_like(indices)
-        for row, index in enumerate(indices):
-            number = number + 1 if index == clip else 0
-            clip, numbers[row] = index, number
-        yield indices, numbers, compute(waveform).numpy()
+    with audio.lost.told():
+        for indices, waveform in scoring_batches(rest, window, BATCH_SIZE):
+            indices = indices.numpy() + first_clip
+            numbers = np.empty_like(indices)
+            for row, index in enumerate(indices):
+                number = number + 1 if index == clip else 0
+                clip, numbers[row] = index, number
+            yield indices, numbers, compute(waveform).numpy()
 
 
 def extract_features(audio: Audio, feature_set: str, window: int) -> pd.DataFrame:

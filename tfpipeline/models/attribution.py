@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfpipeline.data.windows import cut_windows, repeat_to
+from tfpipeline.data.audio.windows import cut_windows, repeat_to
 from tfpipeline.models.detector import Detector
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfpipeline.data.audio import SAMPLE_RATE
-from tfpipeline.data.foreign import MAX_SECONDS
+from tfpipeline.data.audio.checks import MAX_SECONDS
 
 MIN_CLIP_SECONDS = 0.5  # a syllable or two; below, there is nothing that a window could repeat
 QUIET_DBFS = -60.0  # of the loudest frame: some 35 dB above the steps of 16 bits

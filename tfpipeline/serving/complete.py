@@ -15,11 +15,12 @@ from tfpipeline.evaluation.breakdown import break_down
 from tfpipeline.evaluation.calibration import fit_calibration
 from tfpipeline.evaluation.figures import draw_spectrograms
 from tfpipeline.evaluation.metrics import eer_threshold
+from tfpipeline.evaluation.remarks import remark_notes, write_remarks
 from tfpipeline.evaluation.report import Judged, write_report
 from tfpipeline.evaluation.scores import score_table, write_scores
 from tfpipeline.files.atomic import write_json
 from tfpipeline.models.detector import Detector, mel_layer
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.scoring import ClipScorer, without_lost
 from tfpipeline.serving.explanation import explain_in_words, read_importances
 from tfpipeline.serving.exporting import export_version
 from tfpipeline.serving.run import open_run
@@ -49,6 +50,7 @@ def complete_run(
         The metrics and the score table.
     """
     scores = ClipScorer(detector.model, detector.window).score_clips(audio)
+    clips, audio, scores = without_lost(clips, audio, scores)
     chosen = (clips["part"] == "validation").to_numpy()
     labels = clips["label"].map(LABELS)[chosen].to_numpy()
     calibration = fit_calibration(labels, scores[chosen])
@@ -60,13 +62,14 @@ def complete_run(
     metrics = break_down(
         table, run, config.model.name, config.data.corpus_name, parameters, threshold
     )
-    metrics["notes"] += notes
+    metrics["notes"] += [*notes, *remark_notes(table["part"], audio.remarks)]
     judged = Judged(
         metrics, table, config_to_yaml(config), read_importances(folder),
         explain_in_words(config.model.name, folder, detector),
     )  # fmt: skip
     write_json(folder / "calibration.json", asdict(calibration))
     write_scores(folder / "scores.csv", table)
+    write_remarks(folder / "remarks.csv", table, audio.remarks)
     write_json(folder / "metrics.json", metrics)
     write_report(folder / "report.html", [judged])
     _draw(config, clips, audio, folder / "figures")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tfpipeline.config import Config
 from tfpipeline.data.audio import SAMPLE_RATE
-from tfpipeline.data.windows import cut_windows
+from tfpipeline.data.audio.windows import cut_windows
 from tfpipeline.evaluation.figures import draw_evidence
 from tfpipeline.models.attribution import explain_window
 from tfpipeline.models.classifiers.contributions import EXPLAINED, check_own_file, contributions

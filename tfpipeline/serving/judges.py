@@ -117,7 +117,7 @@ class ServerJudge:
         Raises:
             UnusableError: the server cannot judge it.
         """
-        from tfpipeline.data.audio import UnusableError
+        from tfpipeline.data.audio.checks import UnusableError
 
         (answer,) = self._client.segment_audio([contents])
         if answer["status"] not in SCORED:

@@ -13,11 +13,12 @@ from tfpipeline.config import DataConfig
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.pipeline import Audio, open_audio
 from tfpipeline.evaluation.breakdown import break_down
+from tfpipeline.evaluation.remarks import remark_notes, write_remarks
 from tfpipeline.evaluation.report import Judged, write_report
 from tfpipeline.evaluation.scores import read_scores, score_table, write_scores
 from tfpipeline.files.atomic import write_json, write_table
 from tfpipeline.models.classifiers.contributions import EXPLAINED
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.scoring import ClipScorer, without_lost
 from tfpipeline.serving.explanation import explain_in_words, read_importances
 from tfpipeline.serving.run import Run, load_detector
 
@@ -63,10 +64,11 @@ def seen_paths(run: Run) -> set[str]:
 
 
 def score_clips(run: Run, clips: pd.DataFrame, audio: Audio) -> pd.DataFrame:
-    """The score table of clips by a run, with its calibration."""
+    """The score table of clips by a run, with its calibration; without clips lost on the way."""
     detector = load_detector(run)
     print(f"scoring {len(clips)} clips with {run.folder.name}", file=sys.stderr)
     scores = ClipScorer(detector.model, detector.window).score_clips(audio)
+    clips, _, scores = without_lost(clips, audio, scores)
     return score_table(clips, scores, run.calibration)
 
 
@@ -107,10 +109,12 @@ def judge_untouched(run: Run, name: str, opened: tuple) -> Judged:
     clips, audio, skipped = opened
     refuse_seen(clips, seen_paths(run), name)
     note = f"{name} was untouched in training, selection and calibration of {run.folder.name}"
-    judged = judge_table(run, score_clips(run, clips, audio), name, notes=[note])
+    notes = [note, *remark_notes(clips["part"], audio.remarks)]
+    judged = judge_table(run, score_clips(run, clips, audio), name, notes=notes)
     out = evaluation_folder(run.folder, name)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "skipped.csv", skipped)
+    write_table(out / "skipped.csv", pd.concat([skipped, audio.lost.table()]))
+    write_remarks(out / "remarks.csv", clips, audio.remarks)
     write_scores(out / "scores.csv", judged.table)
     write_json(out / "metrics.json", judged.metrics)
     write_report(out / "report.html", [judged])

@@ -56,15 +56,16 @@ def draw_reading(reading: Reading, row: dict[str, Any], threshold: float, path: 
     from tfpipeline.evaluation.timeline import BANDS_HZ, Timeline, draw_timeline
     from tfpipeline.serving.spectrogram import N_MELS
 
-    spectrogram, column_seconds = reading.spectrogram.picture()
+    channel, scores = reading.judged()
+    spectrogram, column_seconds = channel.spectrogram.picture()
     centres = librosa.mel_frequencies(N_MELS + 2, fmin=0, fmax=SAMPLE_RATE / 2)
     subtitle = f"score {row['score']:+.2f}, probability of spoof {row['probability']:.3f}"
     if row["reason"]:
         subtitle = f"{row['reason']}   ({subtitle})"
     draw_timeline(
         Timeline(
-            Path(reading.name).name, row["verdict"], subtitle, reading.seconds, reading.places(),
-            np.array(reading.scores), threshold, spectrogram, column_seconds,
+            Path(reading.name).name, row["verdict"], subtitle, channel.seconds,
+            channel.places(reading.window), scores, threshold, spectrogram, column_seconds,
             np.interp(BANDS_HZ, centres, np.arange(-0.5, N_MELS + 1)),
         ),
         path,
@@ -94,7 +95,7 @@ def explanations(names: Sequence[str], folder: Path, judge: LocalJudge) -> Calla
     def explain(reading: Reading, row: dict[str, Any]) -> dict[str, Any]:
         if row["score"] is None:
             return {}
-        if reading.seconds > MOST_EXPLAINED_SECONDS:
+        if row["seconds"] > MOST_EXPLAINED_SECONDS:
             print(
                 f"note: {reading.name}: explanations are of clips up to "
                 f"{MOST_EXPLAINED_SECONDS / 60:g} minutes. Cut out what it should be of.",
@@ -115,9 +116,11 @@ def explanations(names: Sequence[str], folder: Path, judge: LocalJudge) -> Calla
 
 
 def _whole(reading: Reading) -> np.ndarray:
-    from tfpipeline.data.streaming import stream_clip
+    """The waveform of the channel that was judged."""
+    from tfpipeline.data.audio.decode import decode
 
-    return np.concatenate(list(stream_clip(reading.path, reading.name)))
+    whole = decode(reading.path, reading.name).waveform.reshape(len(reading.channels), -1)
+    return whole[reading.channels.index(reading.judged()[0])]
 
 
 def _stem(name: str) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tfpipeline.data.audio import SAMPLE_RATE, UnusableError
+from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.data.audio.checks import UnusableError
 from tfpipeline.serving.abstention import reason_to_abstain
 from tfpipeline.serving.judges import Judge
 from tfpipeline.serving.ragged import CLIPPED_SHARE
-from tfpipeline.serving.reading import Reading
+from tfpipeline.serving.reading import Channel, Reading
 from tfpipeline.serving.status import CLIPPED, OK, STATUSES
 
 # Threads that decode, and files that are read or being read ahead of the one that is scored.
@@ -22,7 +23,7 @@ EVIDENCE_WINDOWS = 3
 
 FIELDS = (
     "path", "seconds", "score", "llr", "probability", "verdict", "confidence", "evidence",
-    "reason", "status",
+    "reason", "status", "remarks",
 )  # fmt: skip
 
 
@@ -114,7 +115,8 @@ def make_row(reading: Reading, judge: Judge) -> dict[str, Any]:
     """The row of a finished reading.
 
     Returns:
-        `path`; `seconds`; `score`, the raw log-odds, mean over windows; `llr` and `probability` of
+        `path`; `seconds`; `score`, the raw log-odds, mean over windows, of channels that are judged
+        apart the highest; `llr` and `probability` of
         spoof, calibrated; `verdict`: `spoof` where score >= threshold, else `bonafide`, or
         `abstained`; `confidence`, the calibrated probability that the verdict is right:
         `probability` of a spoof, 1 - `probability` of a bonafide clip, None of an abstained one
@@ -124,38 +126,43 @@ def make_row(reading: Reading, judge: Judge) -> dict[str, Any]:
         each `start` and `end` in seconds and `score`, and of a clip whose windows disagree the
         strongest of both sides; `reason` of an abstention, or what is wrong with the file;
         `status`: `ok`, `clipped` (more than a thousandth of the samples at full scale), or in a
-        word why there is no score. What there is not is None.
+        word why there is no score; `remarks`: what was noticed about the file, each `kind: what`.
+        What there is not is None.
     """
     row: dict[str, Any] = dict.fromkeys(FIELDS)
-    row |= {"path": reading.name, "evidence": [], "status": "ok"}
+    row |= {"path": reading.name, "evidence": [], "status": "ok", "remarks": [*reading.remarks]}
     if reading.error:
         return row | {"status": _status(reading.error), "reason": error_line(reading)}
-    scores = np.array(reading.scores)
-    if not np.isfinite(scores).all():
+    if not np.isfinite(reading.scores).all():
         raise ValueError(
-            f"{reading.name}: scores must be finite. Received: {scores[~np.isfinite(scores)][0]} "
-            f"from {judge.name}. Are its weights damaged?"
+            f"{reading.name}: scores must be finite. Received: NaN or infinity from {judge.name}. "
+            "Are its weights damaged?"
         )
+    channel, scores = reading.judged()
+    if len(reading.channels) > 1:
+        row["remarks"].append(f"channels: the score is that of {channel.name}")
     score = float(scores.mean())
     probability = float(judge.calibration.probability(score))
     spoof = score >= judge.threshold
-    clipped = reading.clipped > CLIPPED_SHARE * reading.samples
+    clipped = channel.clipped > CLIPPED_SHARE * channel.samples
     # A silent window has a part in the score, as in training, but says nothing by itself.
-    heard = scores[~np.array(reading.silent)]
-    reason = reason_to_abstain(reading.activity, judge.calibration.probability(heard))
+    heard = scores[~np.array(channel.silent)]
+    reason = reason_to_abstain(channel.activity, judge.calibration.probability(heard))
     row |= {
-        "seconds": reading.seconds, "score": score, "llr": float(judge.calibration.llr(score)),
+        "seconds": channel.seconds, "score": score, "llr": float(judge.calibration.llr(score)),
         "probability": probability, "reason": reason,
         "status": STATUSES[CLIPPED if clipped else OK],
     }  # fmt: skip
     if reason is None:
         row["verdict"] = "spoof" if spoof else "bonafide"
         row["confidence"] = probability if spoof else 1 - probability
-        row["evidence"] = _strongest(reading, scores, judge.threshold, [spoof])
+        row["evidence"] = _strongest(channel, reading.window, scores, judge.threshold, [spoof])
     else:
         row["verdict"] = "abstained"
         if reason.startswith("windows disagree"):
-            row["evidence"] = _strongest(reading, scores, judge.threshold, [True, False])
+            row["evidence"] = _strongest(
+                channel, reading.window, scores, judge.threshold, [True, False]
+            )
     return row
 
 
@@ -165,14 +172,14 @@ def error_line(reading: Reading) -> str:
 
 
 def _strongest(
-    reading: Reading, scores: np.ndarray, threshold: float, sides: list[bool]
+    channel: Channel, window: int, scores: np.ndarray, threshold: float, sides: list[bool]
 ) -> list[dict[str, float]]:
     """The windows furthest on each side of the threshold that is asked for: True is spoof's."""
-    places, found = reading.places(), []
+    places, found = channel.places(window), []
     for spoof in sides:
         order = np.argsort(-scores if spoof else scores, kind="stable")
         own = [
-            at for at in order if (scores[at] >= threshold) == spoof and not reading.silent[at]
+            at for at in order if (scores[at] >= threshold) == spoof and not channel.silent[at]
         ]  # fmt: skip
         found += own[: EVIDENCE_WINDOWS if len(sides) == 1 else 1]
     return [

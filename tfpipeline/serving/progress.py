@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from tfpipeline.data.streaming import read_header
+from tfpipeline.data.audio.decode import expected_seconds
 
 
 class ProgressBar:
@@ -19,7 +19,7 @@ class ProgressBar:
 
     def __init__(self, names: Sequence[str]):
         self._alone = len(names) == 1
-        total = read_header(names[0]).seconds if self._alone else len(names)
+        total = expected_seconds(names[0]) if self._alone else len(names)
         self._bar = tqdm(
             total=total and round(total), desc="judging", unit="s" if self._alone else "file",
             ascii=" #", delay=2, leave=False,

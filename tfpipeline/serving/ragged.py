@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfpipeline.data.audio import LOUDEST, MIN_SECONDS, SAMPLE_RATE, SILENCE_DBFS
-from tfpipeline.data.windows import window_count
-from tfpipeline.serving.status import CLIPPED, NOT_AUDIO, OK, SCORED, SILENT, TOO_SHORT
+from tfpipeline.data.audio.windows import window_count
+from tfpipeline.serving.status import (
+    CLIPPED,
+    NOT_AUDIO,
+    OK,
+    SCORED,
+    SILENT,
+    STATUSES,
+    TOO_SHORT,
+)
 
 # A recording that was never overdriven has a few samples at full scale at most.
 FULL_SCALE, CLIPPED_SHARE = 0.999, 0.001
@@ -17,19 +26,23 @@ WINDOWS_AT_ONCE = 32
 
 
 class Clips(NamedTuple):
-    """A batch of clips in one row of samples.
+    """The clips of a batch in one row of samples; a file whose channels differ is several clips.
 
     Attributes:
         samples: float32 (total,).
-        starts: int64 (batch,), where each clip begins in it.
-        lengths: int32 (batch,), samples of each.
-        status: int32 (batch,), codes of `tfpipeline.serving.status`.
+        starts: int64 (clips,), where each clip begins in it.
+        lengths: int32 (clips,), samples of each.
+        status: int32 (clips,), codes of `tfpipeline.serving.status`.
+        row: int32 (clips,), the row of the batch that a clip belongs to, in order.
+        batch: int32 (), how many rows there are.
     """
 
     samples: tf.Tensor
     starts: tf.Tensor
     lengths: tf.Tensor
     status: tf.Tensor
+    row: tf.Tensor
+    batch: tf.Tensor
 
 
 class Windows(NamedTuple):
@@ -37,9 +50,9 @@ class Windows(NamedTuple):
 
     Attributes:
         scores: float32 (windows,), log-odds.
-        clip: int32 (windows,), the row of the batch.
+        clip: int32 (windows,), the clip's number.
         starts: int32 (windows,), in samples from the clip's start.
-        counts: int32 (batch,), windows of each clip; 0 of one that is not scored.
+        counts: int32 (clips,), windows of each clip; 0 of one that is not scored.
     """
 
     scores: tf.Tensor
@@ -58,7 +71,8 @@ def clips_of_rows(waveform: tf.Tensor, lengths: tf.Tensor) -> Clips:
     batch, samples = tf.unstack(tf.shape(waveform))
     status = tf.where((lengths < 0) | (lengths > samples), NOT_AUDIO, OK)
     lengths = tf.where(status == OK, lengths, 0)
-    return Clips(tf.reshape(waveform, [-1]), row_starts(tf.fill([batch], samples)), lengths, status)
+    starts = row_starts(tf.fill([batch], samples))
+    return Clips(tf.reshape(waveform, [-1]), starts, lengths, status, tf.range(batch), batch)
 
 
 def row_starts(sizes: tf.Tensor) -> tf.Tensor:
@@ -71,7 +85,7 @@ def row_starts(sizes: tf.Tensor) -> tf.Tensor:
 
 
 def judge_sound(clips: Clips) -> Clips:
-    """The same clips, with the status of what can be heard in them: the checks of `read_clip`."""
+    """The same clips, with the status of what can be heard in them, as `check_levels` has it."""
 
     def judge(clip: tuple[tf.Tensor, ...]) -> tf.Tensor:
         start, length, status = clip
@@ -104,8 +118,8 @@ def is_scored(status: tf.Tensor) -> tf.Tensor:
 def score_windows(clips: Clips, window: int, score: Callable[[tf.Tensor], tf.Tensor]) -> Windows:
     """Scores all windows of all clips that can be scored, some windows at a time.
 
-    Windows are those of `tfpipeline.data.windows`. A clip without a score has none, so that it
-    costs nothing and its samples, which may be NaN, go nowhere.
+    Windows are those of `tfpipeline.data.audio.windows`. A clip without a score has none, so that
+    it costs nothing and its samples, which may be NaN, go nowhere.
 
     Args:
         clips: already judged.
@@ -148,10 +162,27 @@ def score_windows(clips: Clips, window: int, score: Callable[[tf.Tensor], tf.Ten
     return Windows(tf.reshape(scores, [-1])[:total], clip, starts, counts)
 
 
-def mean_scores(windows: Windows) -> tf.Tensor:
-    """The mean of each clip's windows, float32 (batch,); NaN of a clip without any."""
-    batch = tf.shape(windows.counts)[0]
+def row_scores(clips: Clips, windows: Windows) -> tuple[tf.Tensor, tf.Tensor]:
+    """The score and the status of each row: of its clip that looks most like spoof.
+
+    A clip's score is the mean of its windows'.
+
+    Returns:
+        float32 (batch,), NaN where no clip of the row has a score, and int32 (batch,).
+    """
+    number = tf.size(windows.counts)
     total = tf.math.unsorted_segment_sum(
-        tf.cast(windows.scores, tf.float64), windows.clip, batch
+        tf.cast(windows.scores, tf.float64), windows.clip, number
+    )  # (clips,)
+    scored = windows.counts > 0
+    score = tf.cast(total / tf.cast(tf.maximum(windows.counts, 1), tf.float64), tf.float32)
+    highest = tf.math.unsorted_segment_max(
+        tf.where(scored, score, -np.inf), clips.row, clips.batch
     )  # (batch,)
-    return tf.cast(total / tf.cast(windows.counts, tf.float64), tf.float32)  # 0 / 0 is NaN
+    chosen = scored & (score >= tf.gather(highest, clips.row))
+    any_scored = tf.math.unsorted_segment_max(tf.cast(scored, tf.int32), clips.row, clips.batch) > 0
+    counts = chosen | ~tf.gather(any_scored, clips.row)
+    status = tf.math.unsorted_segment_min(
+        tf.where(counts, clips.status, len(STATUSES)), clips.row, clips.batch
+    )
+    return tf.where(any_scored, highest, np.nan), status

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfpipeline.data.audio import SAMPLE_RATE, SILENCE_DBFS, check_file
-from tfpipeline.data.streaming import read_header, stream_clip, stream_windows
+from tfpipeline.data.audio import SAMPLE_RATE, SILENCE_DBFS
+from tfpipeline.data.audio.checks import check_file
+from tfpipeline.data.audio.decode import opened
+from tfpipeline.data.audio.windows import stream_windows
 from tfpipeline.serving.abstention import Activity
 from tfpipeline.serving.ragged import FULL_SCALE
 from tfpipeline.serving.spectrogram import LongSpectrogram
@@ -18,6 +20,47 @@ SILENT_PEAK = 10 ** (SILENCE_DBFS / 20)
 MOST_BYTES_PASSED = 8 * 2**20  # of a WAV file that is sent as it is: some four minutes
 
 
+class Channel:
+    """What was heard of a channel that is judged; of most files there is one.
+
+    Attributes:
+        name: `left` and the like; `""` where there is one.
+        samples: at `SAMPLE_RATE`, so far.
+        clipped: how many of the samples are at full scale.
+        activity: speech and level.
+        spectrogram: if it is wanted.
+        silent: of each window so far, whether it is silent.
+    """
+
+    def __init__(self, name: str, expected_seconds: float | None, spectrogram: bool):
+        self.name = name
+        self.samples = self.clipped = 0
+        self.activity = Activity(expected_seconds)
+        self.spectrogram = LongSpectrogram() if spectrogram else None
+        self.silent: list[bool] = []
+
+    @property
+    def seconds(self) -> float:
+        """Length so far."""
+        return self.samples / SAMPLE_RATE
+
+    def add(self, block: np.ndarray) -> None:
+        """Takes the next samples."""
+        self.samples += len(block)
+        if max(block.max(), -block.min()) >= FULL_SCALE:
+            self.clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
+        self.activity.add(block)
+        if self.spectrogram:
+            self.spectrogram.add(block)
+
+    def places(self, window: int) -> np.ndarray:
+        """Start and end of each window in seconds, float64 (windows, 2), once all are read."""
+        starts = np.arange(len(self.silent)) * window
+        starts = np.minimum(starts, max(0, self.samples - window))
+        ends = np.minimum(starts + window, self.samples)
+        return np.stack([starts, ends], axis=1) / SAMPLE_RATE
+
+
 class Reading:
     """A file that is being read.
 
@@ -25,14 +68,12 @@ class Reading:
 
     Attributes:
         path: of the file; name: as the user named it.
-        samples: at `SAMPLE_RATE`, so far.
-        clipped: how many of the samples are at full scale.
-        activity: of what was read.
-        spectrogram: of what was read, if it is wanted.
+        window: samples in a window.
+        channels: that are judged, as far as they were read.
+        remarks: what was noticed about the file.
         contents: the bytes of the file, if it is a WAV file that is to be sent as it is; then
             `read` gives no windows, but counts them.
-        scores: of the windows that were scored; whoever scores them appends.
-        silent: of each window so far, whether it is silent.
+        scores: of the windows that were scored, channel after channel; whoever scores them appends.
         finished: all windows have been taken.
         error: why it cannot be judged, None while that is not known.
     """
@@ -42,26 +83,19 @@ class Reading:
         pass_bytes: bool = False,
     ):  # fmt: skip
         self.path, self.name, self.window = path, name, window
-        self.samples = self.clipped = 0
-        self.silent: list[bool] = []
-        self.activity = Activity()  # another once the file is open
-        self.spectrogram = LongSpectrogram() if spectrogram else None
+        self.channels: list[Channel] = []
+        self.remarks: list[str] = []
         self.contents: bytes | None = None
         self.scores: list[float] = []
         self.finished = False
         self.error: Exception | None = None
-        self._pass_bytes = pass_bytes
-        self._windows = stream_windows(self._blocks(), window)
+        self._spectrogram, self._pass_bytes = spectrogram, pass_bytes
+        self._windows = self._all_windows()
 
     @property
     def read_windows(self) -> int:
         """How many windows there were so far."""
-        return len(self.silent)
-
-    @property
-    def seconds(self) -> float:
-        """Length so far."""
-        return self.samples / SAMPLE_RATE
+        return sum(len(channel.silent) for channel in self.channels)
 
     def read(self) -> tuple[np.ndarray, bool]:
         """The next windows, float32 (some, window), and whether they are the last.
@@ -70,16 +104,13 @@ class Reading:
         """
         gathered, last = [], False
         try:
-            if self._pass_bytes and not self.samples:
+            if self._pass_bytes and not self.channels:
                 self.contents = _wav_contents(self.path, self.name)
             while not last and sum(map(len, gathered)) < AHEAD_WINDOWS:
                 windows = next(self._windows, None)
                 if windows is None:
                     last = True
                 else:
-                    self.silent += [
-                        max(own.max(), -own.min()) < SILENT_PEAK for own in windows
-                    ]  # fmt: skip
                     gathered.append(windows if self.contents is None else windows[:0])
         except (OSError, ValueError) as error:
             self.error, last = error, True
@@ -87,25 +118,30 @@ class Reading:
             return gathered[0], last
         return np.concatenate([np.zeros((0, self.window), np.float32), *gathered]), last
 
-    def places(self) -> np.ndarray:
-        """Start and end of each window in seconds, float64 (windows, 2); of a finished file."""
-        starts = np.arange(self.read_windows) * self.window
-        starts = np.minimum(starts, max(0, self.samples - self.window))
-        ends = np.minimum(starts + self.window, self.samples)
-        return np.stack([starts, ends], axis=1) / SAMPLE_RATE
+    def judged(self) -> tuple[Channel, np.ndarray]:
+        """Of a finished file, the channel that looks most like spoof, and its windows' scores."""
+        ends = np.cumsum([len(channel.silent) for channel in self.channels])
+        scores = np.split(np.array(self.scores), ends[:-1])
+        highest = int(np.argmax([own.mean() for own in scores]))
+        return self.channels[highest], scores[highest]
 
-    def _blocks(self) -> Iterator[np.ndarray]:
-        header = read_header(self.path)
-        self.activity = Activity(header.seconds)
-        for block in stream_clip(self.path, self.name, header):
-            self.samples += len(block)
-            if max(block.max(), -block.min()) >= FULL_SCALE:
-                self.clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
-            self.activity.add(block)
-            if self.spectrogram:
-                self.spectrogram.add(block)
-            yield block
-        self.activity.end()
+    def _all_windows(self) -> Iterator[np.ndarray]:
+        with opened(self.path, self.name) as recording:
+            self.remarks = recording.remarks
+            for number, name in enumerate(recording.channels):
+                channel = Channel(name, recording.seconds, self._spectrogram)
+                self.channels.append(channel)
+                heard = _heard(channel, recording.blocks(number))
+                for windows in stream_windows(heard, self.window):
+                    channel.silent += [max(own.max(), -own.min()) < SILENT_PEAK for own in windows]
+                    yield windows
+                channel.activity.end()
+
+
+def _heard(channel: Channel, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    for block in blocks:
+        channel.add(block)
+        yield block
 
 
 def _wav_contents(path: str | Path, name: str) -> bytes | None:

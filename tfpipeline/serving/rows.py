@@ -1,6 +1,7 @@
 """Rows of verdicts as JSON lines, as CSV and as a table that grows; and files that can be resumed.
 
-In CSV, what is null in JSON is empty, and `evidence` is `start-end:score`, joined by spaces.
+In CSV, what is null in JSON is empty, `evidence` is `start-end:score`, joined by spaces, and
+`remarks` are joined by semicolons.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tfpipeline.serving.prediction import FIELDS
 from tfpipeline.serving.status import SCORED, STATUSES
 
 JUDGE_SUFFIX = ".judge.json"
-SCHEMA = 1
+SCHEMA = 2
 WIDEST_PATH = 60
 HAVE_SCORES = {STATUSES[code] for code in SCORED}
 
@@ -40,6 +41,7 @@ def csv_line(row: dict[str, Any] | None = None) -> str:
         cells["evidence"] = " ".join(
             f"{own['start']!r}-{own['end']!r}:{own['score']!r}" for own in row["evidence"]
         )
+        cells["remarks"] = "; ".join(row["remarks"])
         writer.writerow(cells.values())
     return text.getvalue()
 

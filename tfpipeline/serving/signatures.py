@@ -15,7 +15,7 @@ from tfpipeline.serving.ragged import (
     Windows,
     clips_of_rows,
     judge_sound,
-    mean_scores,
+    row_scores,
     score_windows,
 )
 from tfpipeline.serving.wav_clips import decode_wav_clips
@@ -76,7 +76,7 @@ class ServedDetector(tf.Module):
 
         Args:
             waveform: float32 (batch, samples) at 16 kHz in [-1, 1]; of any length, by the rule of
-                `tfpipeline.data.windows`.
+                `tfpipeline.data.audio.windows`.
         Returns:
             `score`: float32 (batch,), log-odds, mean over windows; higher = more likely spoof.
             `llr`, `probability`: float32 (batch,), calibrated, of spoof.
@@ -100,6 +100,9 @@ class ServedDetector(tf.Module):
     def score_audio(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores WAV files.
 
+        Channels that differ are judged apart, as by `tfpipeline.data.audio.channels`; a file's
+        score is that of the one that looks most like spoof.
+
         Args:
             audio: string (batch,), the files' bytes, at a rate of `SOURCE_RATES`.
         Returns:
@@ -122,7 +125,10 @@ class ServedDetector(tf.Module):
 
     @_signature(AUDIO)
     def segment_audio(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Scores each window of WAV files: `audio` as for `score_audio`, the rest as above."""
+        """Scores each window of WAV files: `audio` as for `score_audio`, the rest as above.
+
+        Windows of channels that are judged apart come one behind the other, each from 0 s on.
+        """
         return self._segments(decode_wav_clips(audio))
 
     @_signature(REQUEST)
@@ -131,15 +137,16 @@ class ServedDetector(tf.Module):
         return {"contract": tf.fill(tf.shape(request), self.contract_text)}
 
     def _judge(self, clips: Clips) -> tuple[dict[str, tf.Tensor], Windows]:
-        """What every signature answers, and the windows behind it."""
+        """What every signature answers, and the windows behind it, their `counts` a row."""
         clips = judge_sound(clips)
         windows = score_windows(clips, self.window, self._score_windows)
-        score = mean_scores(windows)  # (batch,)
+        score, status = row_scores(clips, windows)  # (batch,)
         llr = self.calibration.a * score + self.calibration.b
         prior = self.calibration.prior
         probability = tf.sigmoid(llr + tf.math.log(prior / (1 - prior)))
-        answer = {"score": score, "llr": llr, "probability": probability, "status": clips.status}
-        return answer, windows
+        answer = {"score": score, "llr": llr, "probability": probability, "status": status}
+        counts = tf.math.unsorted_segment_sum(windows.counts, clips.row, clips.batch)
+        return answer, windows._replace(counts=counts)
 
     def _segments(self, clips: Clips) -> dict[str, tf.Tensor]:
         answer, windows = self._judge(clips)

@@ -69,7 +69,7 @@ def fit_network(
         if there is one.
     Raises:
         ConnectionError, FileNotFoundError, ValueError: as `load_pretrained`, or settings that do
-            not go together.
+            not go together, or too many clips were lost on the way.
     """
     training = config.training
     settings = device_settings(training, config.model.name in BACKBONES)
@@ -117,15 +117,16 @@ def fit_network(
                 for layer in fixed:
                     layer.trainable = False
                 trained.train_function = None  # traced anew, for the variables that learn now
-            trained.fit(
-                training_stream(config, detector, train_audio, train, start_step=done * steps),
-                initial_epoch=done,
-                epochs=end,
-                steps_per_epoch=steps,
-                callbacks=[selection, *_logs(training, folder)],
-                shuffle=False,
-                verbose=0,
-            )
+            with audio.lost.told():
+                trained.fit(
+                    training_stream(config, detector, train_audio, train, start_step=done * steps),
+                    initial_epoch=done,
+                    epochs=end,
+                    steps_per_epoch=steps,
+                    callbacks=[selection, *_logs(training, folder)],
+                    shuffle=False,
+                    verbose=0,
+                )
             done = len(selection.history)
     except KeyboardInterrupt:
         if not selection.best:

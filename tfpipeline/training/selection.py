@@ -76,12 +76,14 @@ class Selection(keras.callbacks.Callback):
         trained = time.perf_counter() - self._started
         plain = self._put_averages_in()
         scores = self.scorer.score_clips(self.audio)
+        there = ~np.isnan(scores)  # NaN of clips that were lost on the way
+        labels, scores = self.labels[there], scores[there]
         row = {
             "epoch": epoch + 1,
             "loss": float(logs["loss"]),
-            "val_loss": balanced_loss(self.labels, scores),
-            "val_auc": roc_auc(self.labels, scores),
-            "val_eer": equal_error_rate(self.labels, scores),
+            "val_loss": balanced_loss(labels, scores),
+            "val_auc": roc_auc(labels, scores),
+            "val_eer": equal_error_rate(labels, scores),
             "seconds": round(trained, 3),
         }
         best = self.best

@@ -107,6 +107,8 @@ def judge(
     found: list[dict[str, float | None]] = []
     groups: dict[str, list[float]] = {}
     for clips, scores in parts:
+        there = ~np.isnan(scores)  # NaN of clips that were lost on the way
+        clips, scores = clips[there], scores[there]
         labels = clips["label"].map(LABELS).to_numpy()
         table = score_table(clips, scores, fit_calibration(labels, scores))
         figures = Judge(eer_threshold(labels, scores), rounds=0).full(table, "validation")

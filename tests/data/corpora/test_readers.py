@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from replicas import REPLICAS, indictts_saved
 
-from tfpipeline.data.audio import read_clip
+from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.clips import LABELS, MANIFEST_COLUMNS, check_parts
 from tfpipeline.data.corpora import CORPORA, DATA_SETS, load_corpus
 
@@ -32,7 +32,7 @@ def test_a_replica_is_read(case, tmp_path, pieces):
     assert set(clips["label"]) == set(LABELS)
     assert ((clips["attack"] == "-") == (clips["label"] == "bonafide")).all()
     assert clips.drop(columns="seconds").map(lambda cell: isinstance(cell, str)).all().all()
-    assert len(read_clip(clips["path"].iloc[0])) == pytest.approx(3200, abs=1)
+    assert len(decode(clips["path"].iloc[0]).waveform) == pytest.approx(3200, abs=1)
     assert clips["path"].map(lambda file: Path(file).is_file()).all()
     if case not in ONE_PART:
         check_parts(clips, case)

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from tfpipeline.data.audio.extensions import left_out
 from tfpipeline.data.clips import LABELS, UNKNOWN, check_sides, normalise_manifest
 from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
 from tfpipeline.data.corpora.listing import audio_folders
 from tfpipeline.data.corpora.stems import is_generic, sources_of_stems, speaker_of_stem
-from tfpipeline.data.endings import AUDIO_SUFFIXES
 from tfpipeline.data.splits import split_by_best_group
 
 SPEAKERS_A_PART = 3  # with fewer, what looks like speakers may be anything
@@ -64,7 +64,9 @@ def read_folder(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, lis
             f"{root}: expected a folder. Received: a file. A table of clips is read with "
             f"--data manifest:{root}."
         )
-    clips, said = _label(root, dict(audio_folders(root)))
+    others: list[str] = []
+    clips, said = _label(root, dict(audio_folders(root, others)))
+    said += [line] if (line := left_out(others)) else []
     if (clips["part"] != UNKNOWN).all():
         counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
         said.append(f"parts kept as the folders name them: {counts}")
@@ -122,7 +124,7 @@ def _refuse_unusable(root: Path, folders, labels: set[str], any_audio: bool) -> 
     listed = ", ".join(found[:10]) + (" …" if len(found) > 10 else "") if found else "none"
     if not any_audio:
         raise ValueError(
-            f"{root}: expected audio files ({', '.join(AUDIO_SUFFIXES)}). Received: none. "
+            f"{root}: expected audio files, such as .wav, .flac, .mp3, .m4a. Received: none. "
             f"Folders in it: {listed}."
         )
     if not any(label_from_name(name) for name in found):

@@ -9,17 +9,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.endings import AUDIO_SUFFIXES
+from tfpipeline.data.audio.extensions import AUDIO_EXTENSIONS, is_audio_name
 
-ENDINGS = tuple(f".{suffix}" for suffix in AUDIO_SUFFIXES)
 MAX_ABSENT_SHARE = 0.05
 
 
-def audio_folders(root: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+def audio_folders(
+    root: Path, others: list[str] | None = None
+) -> Iterator[tuple[tuple[str, ...], list[str]]]:
     """Each folder's names below `root`, and its audio files; linked folders come last.
 
     What begins with a dot is left out; a folder that links lead to more than once is read once.
 
+    Args:
+        root: of the folders.
+        others: takes the names of files that have no audio file's extension.
     Raises:
         PermissionError: a folder cannot be read; it is named.
     """
@@ -40,8 +44,10 @@ def audio_folders(root: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
                         continue
                     if entry.is_dir():
                         (links if entry.is_symlink() else waiting).append((*names, entry.name))
-                    elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
+                    elif is_audio_name(entry.name) and entry.is_file():
                         files.append(entry.name)
+                    elif others is not None:
+                        others.append(entry.name)
         except PermissionError:
             raise PermissionError(
                 f"{folder}: the folder cannot be read. Received: permission denied. "
@@ -51,9 +57,9 @@ def audio_folders(root: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
 
 
 def stem_of(name: str) -> str:
-    """A file's name without the ending of an audio file, in either case."""
+    """A file's name without the extension of an audio file, in either case."""
     stem, dot, suffix = name.rpartition(".")
-    return stem if dot and suffix.lower() in AUDIO_SUFFIXES else name
+    return stem if dot and suffix.lower() in AUDIO_EXTENSIONS else name
 
 
 def attach_audio(
@@ -143,6 +149,6 @@ def _audio_in(folder: str) -> dict[str, str]:
     stems = {}
     for name in names:
         stem, _, suffix = name.rpartition(".")
-        if stem and name[0] != "." and suffix.lower() in AUDIO_SUFFIXES:
+        if stem and name[0] != "." and suffix.lower() in AUDIO_EXTENSIONS:
             stems[stem] = max(os.path.join(folder, name), stems.get(stem, ""))
     return stems

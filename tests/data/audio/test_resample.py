@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy.signal import firwin
 
 from tfpipeline.data.audio import SAMPLE_RATE, SOURCE_RATES
-from tfpipeline.data.resample import resample, stretch
+from tfpipeline.data.audio.resample import resample, stretch
 
 
 def error_db(received, expected, band_hz):

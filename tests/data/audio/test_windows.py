@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpipeline.data.windows import cut_windows, repeat_to, window_count
+from tfpipeline.data.audio.windows import cut_windows, repeat_to, window_count
 
 WINDOW = 1000
 

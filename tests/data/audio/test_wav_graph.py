@@ -6,7 +6,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from tfpipeline.data.wav import decode_wav
+from tfpipeline.data.audio.wav_graph import decode_wav
 
 WIDTHS = ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"]
 

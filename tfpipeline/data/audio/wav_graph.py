@@ -1,4 +1,7 @@
-"""WAV files inside the graph, in core operations: every PCM width and float, with any chunks."""
+"""WAV files inside the exported graph, in core operations: every PCM width and float.
+
+The twin of `wav`, with the same rules; files that were joined, and RF64, are left to it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# More than any writer leaves; each costs some operations, and a hostile file could hold millions.
-MOST_CHUNKS = 256
-PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
-# Sizes that streaming writers leave where they could not know better.
-UNKNOWN_SIZES = (0, 0xFFFFFFFF)
-NO_PROBLEM, NOT_RIFF, NOT_WHOLE, UNKNOWN_SAMPLES, EMPTY_FORMAT, TRUNCATED = range(6)
+from tfpipeline.data.audio import STEPS
+from tfpipeline.data.audio.wav import EXTENSIBLE, FLOAT, MOST_CHUNKS, PCM, SLACK, STREAMED
+
+NO_PROBLEM, NOT_RIFF, NOT_WHOLE, UNKNOWN_SAMPLES, EMPTY_FORMAT, TRUNCATED, JOINED = range(7)
 PROBLEMS = (
     "",
     "it is not a RIFF WAVE file",
@@ -19,7 +20,9 @@ PROBLEMS = (
     "its samples must be PCM of 8, 16, 24 or 32 bits, or float",
     "its header says 0 channels or 0 Hz",
     "it is truncated: it promises more samples than it holds",
+    "it is several files, one behind the other",
 )
+FLOAT_KINDS = (5, 6)
 
 
 class WavHeader(NamedTuple):
@@ -42,7 +45,13 @@ class WavHeader(NamedTuple):
     frames: tf.Tensor
 
 
-def decode_wav(contents: tf.Tensor, strict: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+def on_grid(samples: tf.Tensor) -> tf.Tensor:
+    """`decode.on_grid` in core operations."""
+    steps = tf.round(samples * STEPS)
+    return tf.clip_by_value(steps, -STEPS, STEPS - 1) / STEPS
+
+
+def decode_wav(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes a RIFF WAVE file.
 
     PCM of 8, 16, 24 and 32 bits, IEEE float of 32 and 64; WAVE_FORMAT_EXTENSIBLE; any number of
@@ -50,7 +59,6 @@ def decode_wav(contents: tf.Tensor, strict: bool = False) -> tuple[tf.Tensor, tf
 
     Args:
         contents: string (), the file's bytes.
-        strict: fail if the data chunk promises more bytes than there are; else take what is there.
     Returns:
         float32 (samples, channels), integers scaled to [-1, 1) as libsndfile does, and int32 (),
         the sample rate in Hz.
@@ -59,36 +67,35 @@ def decode_wav(contents: tf.Tensor, strict: bool = False) -> tuple[tf.Tensor, tf
     Reference:
         Microsoft and IBM (1991), "Multimedia programming interface and data specifications 1.0".
     """
-    header = read_wav_header(contents, strict)
+    header = read_wav_header(contents)
     said = tf.gather(PROBLEMS, header.problem)
     with tf.control_dependencies([tf.debugging.Assert(header.problem == NO_PROBLEM, [said])]):
         samples = tf.identity(read_wav_samples(contents, header))
     return samples, tf.cast(header.rate, tf.int32)
 
 
-def read_wav_header(contents: tf.Tensor, strict: bool) -> WavHeader:
+def read_wav_header(contents: tf.Tensor) -> WavHeader:
     """Reads a file's header and never fails: what is wrong stands in `problem`.
 
     Args:
         contents: string (), any bytes.
-        strict: as for `decode_wav`.
     """
     n_bytes = tf.cast(tf.strings.length(contents, unit="BYTE"), tf.int64)
     riff = tf.strings.regex_full_match(
         tf.strings.substr(tf.strings.join([contents, b"\0" * 12]), 0, 12), r"RIFF\C{4}WAVE"
     )
     nothing = tf.zeros([], tf.int64)
-    whole, kind, channels, rate, bits, data_at, data_size = tf.cond(
-        riff, lambda: _read_chunks(contents), lambda: (tf.constant(False), *[nothing] * 6)
+    whole, kind, channels, rate, bits, data_at, promised, size, joined = tf.cond(
+        riff,
+        lambda: _read_chunks(contents),
+        lambda: (tf.constant(False), *[nothing] * 7, tf.constant(False)),
     )
-    there = n_bytes - data_at
-    known = tf.reduce_all([tf.not_equal(data_size, size) for size in UNKNOWN_SIZES])
-    size = tf.where(known, tf.minimum(data_size, there), there)
     frames = size // tf.maximum(channels * bits // 8, 1)
     problem = tf.constant(NO_PROBLEM)
     # The first that holds is told, so the last comes first here.
     for holds, number in (
-        (known & (data_size > there) if strict else tf.constant(False), TRUNCATED),
+        (joined, JOINED),
+        ((promised > n_bytes - data_at + SLACK) & (promised < STREAMED), TRUNCATED),
         ((channels < 1) | (rate < 1) | (rate >= 2**31), EMPTY_FORMAT),
         (kind < 1, UNKNOWN_SAMPLES),
         (~whole, NOT_WHOLE),
@@ -114,20 +121,12 @@ def read_wav_samples(contents: tf.Tensor, header: WavHeader) -> tf.Tensor:
     return tf.reshape(samples, tf.stack([-1, channels]))  # (samples, channels)
 
 
-def read_wav_format(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Tells whether `decode_wav` knows a RIFF WAVE file's kind of samples.
-
-    Args:
-        contents: string (), the file's bytes, "RIFF" and so on.
-    Returns:
-        bool (), false too if its header is not whole, and int32 (), its rate in Hz.
-    """
-    header = read_wav_header(contents, strict=False)
-    return header.problem == NO_PROBLEM, tf.cast(header.rate, tf.int32)
-
-
 def _read_chunks(contents: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Whole (bool), kind (0 unknown), channels, rate, bits, place and size of the samples."""
+    """What a RIFF file's chunks say.
+
+    Whole (bool), kind (0 unknown), channels, rate, bits, place of the samples, how many bytes of
+    them are promised and how many there are, and whether another file follows (bool).
+    """
     octets = tf.io.decode_raw(contents, tf.uint8)
     n_bytes = tf.shape(octets, tf.int64)[0]
     format_at, format_size, data_at, data_size = _find_chunks(contents, octets, n_bytes)
@@ -145,7 +144,32 @@ def _read_chunks(contents: tf.Tensor) -> tuple[tf.Tensor, ...]:
                                  (FLOAT, 64))
         ])
     )  # fmt: skip
-    return whole, kind, channels, rate, bits, data_at, data_size
+    size = _data_size(octets, data_at, data_size, n_bytes)
+    end, behind = data_at + size + size % 2, 8 + _number(octets, 4, 4)
+    joined = tf.equal(_name(contents, end), "RIFF") | (
+        (behind > end) & tf.equal(_name(contents, behind), "RIFF")
+    )
+    return whole, kind, channels, rate, bits, data_at, data_size, size, joined
+
+
+def _data_size(octets: tf.Tensor, at: tf.Tensor, promised: tf.Tensor, n_bytes: tf.Tensor):
+    """Bytes of samples: `wav.data_size`."""
+    there = n_bytes - at
+    name = octets[at : at + 4]
+    chunk = (
+        (there >= 8)
+        & tf.reduce_all((name >= 32) & (name < 127))
+        & (8 + _number(octets, at + 4, 4) <= there + 1)
+    )
+    unknown = tf.where(chunk, tf.zeros([], tf.int64), there)
+    return tf.where(tf.equal(promised, 0), unknown, tf.minimum(promised, there))
+
+
+def _name(contents: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
+    """Four bytes from a place on; fewer at the end."""
+    n_bytes = tf.strings.length(contents, unit="BYTE")
+    at = tf.minimum(at, tf.cast(n_bytes, tf.int64))
+    return tf.strings.substr(contents, tf.cast(at, tf.int32), 4)
 
 
 def _find_chunks(contents: tf.Tensor, octets: tf.Tensor, n_bytes: tf.Tensor) -> tuple:

@@ -7,6 +7,9 @@ clip, and so overlaps its neighbour where the length is not a multiple of w.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 import tensorflow as tf
 
 
@@ -42,3 +45,28 @@ def cut_windows(waveform: tf.Tensor, window: int) -> tf.Tensor:
     starts = tf.minimum(tf.range(window_count(samples, window)) * window, samples - window)
     places = starts[:, None] + tf.range(window)[None, :]  # (windows, window)
     return tf.gather(waveform, places, axis=1)  # (batch, windows, window)
+
+
+def stream_windows(blocks: Iterable[np.ndarray], window: int) -> Iterator[np.ndarray]:
+    """`cut_windows` of a waveform that comes in blocks.
+
+    Args:
+        blocks: float32 (samples,), of any lengths.
+        window: samples in a window.
+    Yields:
+        float32 (some windows, window), together all windows of the clip; nothing of an empty one.
+    """
+    held, last = np.zeros(0, np.float32), None
+    for block in blocks:
+        held = np.concatenate([held, block]) if len(held) else block
+        whole = len(held) // window
+        if whole:
+            windows = held[: whole * window].reshape(whole, window)
+            held, last = held[whole * window :], windows[-1]
+            yield windows
+    if last is None:
+        if len(held):
+            yield np.resize(held, window)[None]
+    elif len(held):
+        # Flush with the end, and so over a part of the window before it.
+        yield np.concatenate([last, held])[None, -window:]
