@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import soundfile
 import soxr
-from tfpipeline.data.audio.ffmpeg import ffmpeg_program
 
 from tfpipeline import predict, train
+from tfpipeline.data.audio.ffmpeg import ffmpeg_program
 
 # ending, subtype, sample rate, channels
 FORMS = [

@@ -23,9 +23,9 @@ import librosa
 import numpy as np
 import pandas as pd
 import soxr
-from tfpipeline.data.audio.ffmpeg import ffmpeg_program
 from tqdm import tqdm
 
+from tfpipeline.data.audio.ffmpeg import ffmpeg_program
 from tfpipeline.data.corpora.demo import WORK_RATE, finish, write_wav
 from tfpipeline.data.synthesis.griffin_lim import griffin_lim
 from tfpipeline.data.synthesis.world import world

@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -11,12 +14,13 @@ from tfpipeline.data.pipeline import (
     training_batches,
 )
 from tfpipeline.data.placement import default_device, map_on_device
+from tfpipeline.files.memory import free_bytes
 
 WINDOW = 16_000
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TFPIPELINE_CACHE", str(tmp_path / "cache"))
 
 
@@ -135,3 +139,89 @@ def test_a_stage_on_a_device_that_is_not_there_fails_loudly(train):
     if not tf.config.list_logical_devices("GPU"):
         with pytest.raises(ValueError, match=r"must run on /GPU:0\. Received a tensor on .*CPU:0"):
             map_on_device(dataset, lambda a, b: (2 * a, b), "/GPU:0")
+
+
+def test_channels_that_are_judged_apart_are_drawn_and_scored_apart(train, speech, tmp_path):
+    clips = train[:2].copy()
+    clips.loc[0, "path"] = str(tmp_path / "call.wav")
+    left, right = (np.clip(row, -1, 1 - 2**-15) for row in speech[:2])
+    soundfile.write(clips["path"][0], np.stack([left, right[: len(left)]], axis=1), 16_000)
+    audio = opened(clips)
+    np.testing.assert_array_equal(audio.channels, [2, 1])
+    scored = take(scoring_batches(audio, WINDOW, 3), -1)
+    index, windows = (np.concatenate(parts) for parts in zip(*scored, strict=True))
+    own = windows[index == 0]
+    np.testing.assert_allclose(own.reshape(2, -1), [left, right], atol=2**-15)
+    seen = {0: 0, 1: 0}
+    for _, crops, _ in take(training_batches(audio, clips, WINDOW, 2, seed=0), 30):
+        for crop in crops:
+            for channel, row in enumerate((left, right)):
+                starts = np.flatnonzero(np.abs(row[: len(row) - WINDOW + 1] - crop[0]) < 2**-15)
+                seen[channel] += any(
+                    np.allclose(row[at : at + WINDOW], crop, atol=2**-14) for at in starts
+                )
+    assert seen[0] + seen[1] == 30
+    assert min(seen.values()) > 5
+
+
+@pytest.fixture
+def lasting(train, tmp_path):
+    """Forty clips of the tiny corpus under names of their own."""
+    clips = train.sample(40, replace=True, random_state=0).reset_index(drop=True)
+    for row, path in enumerate(clips["path"]):
+        own = tmp_path / f"{row}.wav"
+        own.write_bytes(Path(path).read_bytes())
+        clips.loc[row, "path"] = str(own)
+    return clips
+
+
+@pytest.mark.parametrize("cache", ["none", "disk"])
+@pytest.mark.parametrize("how", ["gone", "shrunk", "text"])
+def test_a_clip_that_vanishes_is_left_out_with_a_line(cache, how, lasting, tmp_path, capsys):
+    audio = opened(lasting, cache)
+    path = Path(lasting["path"][7])
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:5000] if how == "shrunk" else b"text")
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    batches = take(training_batches(audio, lasting, WINDOW, 8, seed=0), 12)
+    assert all(waveform.shape == (8, WINDOW) for _, waveform, _ in batches)
+    places = np.concatenate([index for index, _ in take(scoring_batches(audio, WINDOW, 8), -1)])
+    assert set(places) == set(range(40)) - {7}
+    assert capsys.readouterr().err.count("left out from here on: ") == 1
+    table = audio.lost.table()
+    assert list(table["path"]) == [str(path)]
+    assert "7.wav" not in table["reason"][0]
+
+
+def test_too_many_that_vanish_end_it_in_one_line(lasting):
+    audio = opened(lasting, "none")
+    for row in (3, 5, 8):
+        Path(lasting["path"][row]).unlink()
+    with (
+        pytest.raises(
+            ValueError, match=r"at most 5% of the clips may get lost .*3 of 40.*--resume"
+        ),
+        audio.lost.told(),
+    ):
+        take(training_batches(audio, lasting, WINDOW, 8, seed=0), 12)
+
+
+def test_memory_that_a_container_leaves(tmp_path):
+    proc, groups = tmp_path / "proc", tmp_path / "cgroup"
+    proc.mkdir()
+    groups.mkdir()
+    (proc / "meminfo").write_text("MemTotal: 9000000 kB\nMemAvailable:   8000000 kB\n")
+    assert free_bytes(proc, groups) == 8_000_000 * 1024
+    for name, text in (("memory.max", "max\n"), ("memory.current", "5\n")):
+        (groups / name).write_text(text)
+    (groups / "memory.stat").write_text("anon 3\ninactive_file 1000\n")
+    assert free_bytes(proc, groups) == 8_000_000 * 1024
+    (groups / "memory.max").write_text("2000000\n")
+    (groups / "memory.current").write_text("1500000\n")
+    assert free_bytes(proc, groups) == 501_000
+    (groups / "memory.current").write_text("2500000\n")
+    assert free_bytes(proc, groups) == 0
+    assert free_bytes(tmp_path / "none", tmp_path / "none") > 10**8
+    assert free_bytes() > 10**8

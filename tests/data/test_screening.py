@@ -3,10 +3,12 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+from made import encoded
 
 from tfpipeline.data import screening
+from tfpipeline.data.audio import ffmpeg as ffmpeg_module
 from tfpipeline.data.pipeline import open_audio
-from tfpipeline.data.screening import drop_skipped, screen_clips, screen_once
+from tfpipeline.data.screening import Screening, drop_skipped, screen_clips, screen_once
 
 
 @pytest.fixture
@@ -31,10 +33,12 @@ def bad(tmp_path, speech):
 def test_good_clips_are_kept_and_bad_ones_named_with_the_reason(tiny_corpus, bad):
     paths = [*tiny_corpus["path"][:4], *bad, *tiny_corpus["path"][4:8]]
     kept = {}
-    reasons = screen_clips(paths, kept.__setitem__)
+    reasons = screen_clips(paths, kept.__setitem__).reasons
     assert sorted(kept) == [0, 1, 2, 3, 10, 11, 12, 13]
-    for index, waveform in kept.items():
-        np.testing.assert_array_equal(waveform, soundfile.read(paths[index], dtype="float32")[0])
+    for index, clip in kept.items():
+        np.testing.assert_array_equal(
+            clip.waveform, soundfile.read(paths[index], dtype="float32")[0]
+        )
     assert {paths[index] for index in reasons} == set(bad)
     for index, reason in reasons.items():
         assert bad[paths[index]] in reason
@@ -42,7 +46,7 @@ def test_good_clips_are_kept_and_bad_ones_named_with_the_reason(tiny_corpus, bad
 
 
 def test_nothing_to_screen():
-    assert screen_clips([], lambda index, waveform: None) == {}
+    assert screen_clips([], lambda index, clip: None) == Screening()
 
 
 def test_a_few_are_dropped_and_listed(tiny_corpus):
@@ -74,17 +78,29 @@ def test_every_cache_skips_the_same(cache, tiny_corpus, bad, tmp_path, monkeypat
 
 def test_an_answer_is_kept_until_a_clip_changes(tiny_corpus, bad, tmp_path, monkeypatch):
     asked = []
-    screen = screening.screen_clips
-    monkeypatch.setattr(
-        screening, "screen_clips", lambda paths, keep: asked.append(1) or screen(paths, keep)
-    )
+    decode = screening.decode
+    monkeypatch.setattr(screening, "decode", lambda path: asked.append(path) or decode(path))
     own = tmp_path / "own.wav"
     shutil.copy(tiny_corpus["path"][0], own)
-    paths = [str(own), next(iter(bad)), tiny_corpus["path"][1], str(tmp_path / "absent.wav")]
+    failing = next(iter(bad))
+    paths = [str(own), failing, tiny_corpus["path"][1], str(tmp_path / "absent.wav")]
     first = screen_once(paths, tmp_path / "answers")
-    assert set(first) == {1, 3}
+    assert set(first.reasons) == {1, 3}
+    asked.clear()
     assert screen_once(paths, tmp_path / "answers") == first
-    assert len(asked) == 1
+    assert sorted(asked) == sorted([failing, paths[3]])  # only what failed
     own.write_bytes(b"no audio any more")
-    assert set(screen_once(paths, tmp_path / "answers")) == {0, 1, 3}
-    assert len(asked) == 2
+    assert set(screen_once(paths, tmp_path / "answers").reasons) == {0, 1, 3}
+
+
+def test_what_failed_for_want_of_ffmpeg_is_tried_again(speech, tmp_path, monkeypatch):
+    path = encoded(tmp_path / "a.m4a", speech[0])
+
+    def none():
+        raise ValueError("there is no ffmpeg")
+
+    with monkeypatch.context() as without:
+        without.setattr(ffmpeg_module, "ffmpeg_program", none)
+        assert set(screen_once([str(path)], tmp_path / "answers").reasons) == {0}
+    for _ in range(2):
+        assert screen_once([str(path)], tmp_path / "answers").reasons == {}

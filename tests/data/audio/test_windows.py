@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpipeline.data.audio.windows import cut_windows, repeat_to, window_count
+from tfpipeline.data.audio.windows import cut_windows, repeat_to, stream_windows, window_count
 
 WINDOW = 1000
 
@@ -31,3 +31,16 @@ def test_a_long_clip_is_not_repeated(speech):
     assert repeat_to(clip, 64_000).shape == (64_000,)
     assert repeat_to(clip, 63_999).shape == (64_000,)
     np.testing.assert_array_equal(repeat_to(clip, 64_001)[-1], clip[0])
+
+
+@pytest.mark.parametrize("samples", [1, 9, 10, 11, 19, 20, 21, 30, 39, 40, 41, 97])
+@pytest.mark.parametrize("block", [1, 9, 10, 11, 25, 100])
+def test_streamed_windows_are_the_rules_windows(samples, block):
+    waveform = np.random.default_rng(samples).standard_normal(samples).astype(np.float32)
+    blocks = [waveform[begin : begin + block] for begin in range(0, samples, block)]
+    received = np.concatenate(list(stream_windows([np.zeros(0, np.float32), *blocks], 10)))
+    np.testing.assert_array_equal(received, cut_windows(waveform[None], 10)[0])
+
+
+def test_an_empty_stream_has_no_windows():
+    assert list(stream_windows([], 10)) == []
