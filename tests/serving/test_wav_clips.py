@@ -17,6 +17,11 @@ from tfpipeline.serving.status import NOT_AUDIO, OK, SILENT, TOO_SHORT, UNSUPPOR
 from tfpipeline.serving.wav_clips import decode_wav_clips
 
 
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+def _decode(audio):
+    return decode_wav_clips(audio)
+
+
 def written(samples, rate=16_000, subtype="PCM_16", form="WAV"):
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format=form, subtype=subtype)
@@ -25,7 +30,7 @@ def written(samples, rate=16_000, subtype="PCM_16", form="WAV"):
 
 def in_graph(contents):
     """Waveforms of the channels and the status of one file."""
-    clips = judge_sound(tf.function(decode_wav_clips)(tf.constant([contents])))
+    clips = judge_sound(_decode(tf.constant([contents])))
     starts, lengths = clips.starts.numpy(), clips.lengths.numpy()
     rows = [clips.samples.numpy()[s : s + n] for s, n in zip(starts, lengths, strict=True)]
     return rows, clips.status.numpy().tolist()

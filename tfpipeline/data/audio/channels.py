@@ -114,7 +114,8 @@ def mix_in_graph(samples):
     power = tf.linalg.diag_part(products)
     sounds = power >= QUIETEST_SHARE * tf.reduce_max(power)
     first = tf.argmax(tf.cast(sounds, tf.int32))
-    correlation = products[first] / tf.sqrt(tf.maximum(power * power[first], 1e-30))
+    deviation = tf.sqrt(tf.maximum(power, 1e-30))
+    correlation = products[first] / deviation / deviation[first]
     alike = sounds & ((tf.abs(correlation) >= ALIKE) | ~(power[first] > 0))
     signs = tf.where(correlation < 0, -1.0, 1.0) * tf.cast(alike, tf.float32)
     average = signs / tf.reduce_sum(tf.cast(alike, tf.float32))
