@@ -1,11 +1,13 @@
 import io
 import os
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
 
-from tfpipeline.serving.inputs import audio_from_stdin, list_inputs
+from tfpipeline.serving import inputs
+from tfpipeline.serving.inputs import audio_from_pipe, is_pipe, list_inputs
 
 
 @pytest.fixture
@@ -59,15 +61,49 @@ def test_nothing_to_judge_is_said(tree):
     ):
         with pytest.raises(ValueError, match=message):
             list_inputs(named, listed)
-    with pytest.raises(FileNotFoundError, match="--files-from nolist: no such file"):
+    with pytest.raises(
+        FileNotFoundError, match="nolist: expected a list of files"
+    ):
         list_inputs([], "nolist")
 
 
-def test_audio_on_standard_input_has_a_limit(monkeypatch):
+def test_what_is_left_out_is_counted_by_extension(tree, capsys):
+    for name in ("a.webm", "b.AMR", "c.3gp", "d.sph", "e.wma", "f.mp2", "g.aiff", "h.jpg", "i.jpg",
+                 "README"):  # fmt: skip
+        (tree / "in" / name).touch()
+    assert len(list_inputs(["in"])) == 9
+    assert capsys.readouterr().err == (
+        "in: 3 files left out, whose extensions are not audio's: 2 .jpg, 1 without extension\n"
+    )
+    assert len(list_inputs(["in/*"])) == 9
+    assert "in/*: 3 files left out" in capsys.readouterr().err
+    os.mkfifo(tree / "in/pipe.wav")  # would wait for ever
+    assert "in/pipe.wav" not in list_inputs(["in"])
+
+
+def fed(contents, path):
+    """A named pipe that somebody writes to."""
+    os.mkfifo(path)
+    threading.Thread(target=path.write_bytes, args=(contents,), daemon=True).start()
+    return path
+
+
+def test_a_list_may_come_out_of_a_pipe(tree):
+    assert list_inputs([], str(fed(b"b.wav\nin\n", tree / "pipe")))[0] == "b.wav"
+    with pytest.raises(FileNotFoundError, match=r"in: expected a list .* a folder"):
+        list_inputs([], "in")
+
+
+def test_audio_out_of_a_pipe_has_a_limit(tree, monkeypatch):
+    monkeypatch.setattr(inputs, "MAX_FILE_BYTES", 1000)
     stdin(monkeypatch, bytes(1000))
-    with audio_from_stdin(1000) as path:
+    assert is_pipe("-")
+    with audio_from_pipe("-") as path:
         assert path.read_bytes() == bytes(1000)
     assert not path.exists()
-    stdin(monkeypatch, bytes(1001))
-    with pytest.raises(ValueError, match="-: at most 0 MB"), audio_from_stdin(1000):
+    pipe = fed(bytes(1001), tree / "pipe.wav")
+    assert is_pipe(str(pipe))
+    assert not is_pipe("b.wav")
+    assert not is_pipe("none.wav")
+    with pytest.raises(ValueError, match=r"pipe\.wav: at most 0 MB"), audio_from_pipe(str(pipe)):
         pass

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from servers import make_contract
 
-from tfpipeline.data.audio import UnusableError
+from tfpipeline.data.audio.checks import UnusableError
 from tfpipeline.serving import status
 from tfpipeline.serving.judges import ServerJudge
 

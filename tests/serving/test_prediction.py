@@ -10,7 +10,7 @@ from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.serving import prediction
 from tfpipeline.serving.abstention import needed_speech
 from tfpipeline.serving.prediction import FIELDS, make_row, score_files
-from tfpipeline.serving.reading import Reading
+from tfpipeline.serving.reading import Channel, Reading
 
 WINDOW = 16_000
 
@@ -69,7 +69,7 @@ def test_scores_are_those_of_each_file_alone(files, workers, ahead, monkeypatch)
             assert "cannot be decoded" in str(reading.error)
             continue
         np.testing.assert_allclose(reading.scores, expected_scores(files[number], judge))
-        assert len(reading.places()) == len(reading.scores)
+        assert len(reading.judged()[0].places(judge.window)) == len(reading.scores)
 
 
 def test_a_long_file_is_read_in_parts(tmp_path, speech, monkeypatch):
@@ -83,7 +83,7 @@ def test_a_long_file_is_read_in_parts(tmp_path, speech, monkeypatch):
     assert len(judge.batches) > 1
     np.testing.assert_allclose(reading.scores, expected_scores(path, judge))
     end = (len(speech) * 64_000 + 777) / 16_000
-    assert reading.places()[-1] == pytest.approx([end - 1, end])
+    assert reading.judged()[0].places(judge.window)[-1] == pytest.approx([end - 1, end])
 
 
 def test_what_fails_late_leaves_the_others_alone(tmp_path, speech, monkeypatch):
@@ -140,10 +140,12 @@ def test_nothing_is_read_far_ahead(files, monkeypatch):
 
 def row_of(scores, samples, speech, judge=None):
     reading = Reading("a", "a", WINDOW)
-    reading.activity.seconds = samples / 16_000
-    reading.activity.speech_seconds = speech and needed_speech(samples / 16_000)
-    reading.activity.loudest_dbfs = -20.0
-    reading.samples, reading.silent = samples, [False] * len(scores)
+    channel = Channel("", samples / 16_000, spectrogram=False)
+    channel.activity.seconds = samples / 16_000
+    channel.activity.speech_seconds = speech and needed_speech(samples / 16_000)
+    channel.activity.loudest_dbfs = -20.0
+    channel.samples, channel.silent = samples, [False] * len(scores)
+    reading.channels.append(channel)
     reading.scores, reading.finished = list(scores), True
     return make_row(reading, judge or LoudnessJudge())
 
@@ -202,5 +204,5 @@ def test_a_threshold_decides_and_is_itself_spoof():
 
 
 def test_scores_that_are_not_finite_stop_the_command():
-    with pytest.raises(ValueError, match=r"scores must be finite\. Received: nan from loudness"):
+    with pytest.raises(ValueError, match=r"scores must be finite\. Received: NaN or infinity from loudness"):
         row_of([1.0, np.nan], 2 * WINDOW, True)

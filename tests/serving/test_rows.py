@@ -14,6 +14,7 @@ def row(path, score=1 / 3):
     return {
         "path": path, "seconds": 8.1, "score": score, "llr": -1e-20, "probability": 0.1 + 0.2,
         "verdict": "spoof", "confidence": 0.3, "reason": None, "status": "ok",
+        "remarks": ["header: tells no length, all that is there is read", "channels: \"l\",\nr"],
         "evidence": [{"start": 0.0, "end": 4.0, "score": -1.5e-7},
                      {"start": 4.1, "end": 8.1, "score": 2.0}],
     }  # fmt: skip
@@ -21,7 +22,7 @@ def row(path, score=1 / 3):
 
 def failed(path):
     return dict.fromkeys(FIELDS) | {"path": path, "evidence": [], "status": "missing",
-                                    "reason": f'{path}: "no", such\nfile'}  # fmt: skip
+                                    "reason": f'{path}: "no", such\nfile', "remarks": []}  # fmt: skip
 
 
 PATHS = ["a.wav", 'q"u,o\nte.wav', "ü 音.wav", "\udcff.wav", " s .wav", "''"]
@@ -41,6 +42,7 @@ def from_csv(text):
             own["evidence"].append(
                 {"start": float(start), "end": float(end), "score": float(score)}
             )
+        own["remarks"] = cells["remarks"].split("; ") if cells["remarks"] else []
         rows.append(own)
     return rows
 
