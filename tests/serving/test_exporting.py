@@ -4,12 +4,12 @@ import json
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tfpipeline import export
+from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.serving.contract import EXTRA, SIGNATURES, read_contract
 from tfpipeline.serving.core_ops import check_core_ops
 from tfpipeline.serving.exporting import export_version, versions
@@ -86,7 +86,7 @@ def test_versions_are_numbered_onward_and_never_replaced(copy):
 
 @pytest.mark.parametrize("row", [0, -1])
 def test_scores_that_are_not_the_runs_are_refused(copy, capsys, row):
-    table = pd.read_csv(copy / "scores.csv", float_precision="round_trip")
+    table = read_scores(copy / "scores.csv")
     table.loc[table.index[row], "score"] += 3e-4
     table.to_csv(copy / "scores.csv", index=False)
     assert export.main(["--run", str(copy)]) == 2
@@ -96,7 +96,7 @@ def test_scores_that_are_not_the_runs_are_refused(copy, capsys, row):
 
 
 def test_without_the_clips_it_is_refused_or_says_so(copy, capsys):
-    table = pd.read_csv(copy / "scores.csv", float_precision="round_trip")
+    table = read_scores(copy / "scores.csv")
     table.assign(path=[f"gone/{i}.wav" for i in range(len(table))]).to_csv(
         copy / "scores.csv", index=False
     )

@@ -538,7 +538,9 @@ def test_the_command_serves_until_it_is_stopped(serving_root):
         connection.close()
         process.terminate()
         assert process.wait(30) == 0
-        assert process.stderr.read() == ""
+        # After 2.17 TensorFlow notes a missing GPU before it reads the level of its log.
+        notes = ("WARNING: All log messages before", "I0000 ")
+        assert [line for line in process.stderr if not line.startswith(notes)] == []
     finally:
         process.kill()
         process.communicate()

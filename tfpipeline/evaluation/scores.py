@@ -77,9 +77,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
                 table[column] = table[column].astype(object).fillna("").astype(str)
         else:
             table = pd.read_csv(
-                path, keep_default_na=False, na_values={n: ["", "nan"] for n in NUMBERS},
+                path, keep_default_na=False, converters=dict.fromkeys(NUMBERS, _cell),  # exact
                 dtype={c: str for c in SCORE_COLUMNS if c not in NUMBERS},
-                float_precision="round_trip",  # the fast parser is off by a last digit at times
             )  # fmt: skip
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
@@ -138,11 +137,19 @@ def check_scores(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def _number(text: object) -> float:
-    """The nearest float64; Python's parser, since `pandas.to_numeric` is off by a last digit."""
+    """The nearest float64; Python's parser, since pandas' own is off by a last digit at times."""
     try:
         return float(text)
     except (TypeError, ValueError):
         return float("nan")
+
+
+def _cell(text: str) -> float | str:
+    """A number of a CSV file; what is none is kept for the error message."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return text
 
 
 def _first(rows: pd.Series) -> int:

@@ -99,7 +99,7 @@ def _read_tables(path: str, tables: Sequence[Table]) -> pd.DataFrame:
         first = rows[~known].iloc[0]
         raise ValueError(
             f"{CORPUS.name}:{path}: is_tts must be 0, 1, or -1 where it is hidden. Received: "
-            f"{first['is_tts']!r} for {first['id']}, one of {int((~known).sum())} such rows."
+            f"{first['is_tts']} for {first['id']}, one of {int((~known).sum())} such rows."
         )
     ids = rows["id"].astype(str)
     told = ids.str.extract(ID).fillna(UNKNOWN)

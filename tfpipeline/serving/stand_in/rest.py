@@ -10,6 +10,7 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from tfpipeline.serving.stand_in.errors import Refused, invalid, shown
@@ -54,12 +55,7 @@ def answer(models: Models, method: str, target: str, body: bytes) -> str:
         return _predict(models, spec, body)
     if what:
         return _metadata(models, spec)
-    told = MessageToDict(
-        tell_status(models, spec),
-        preserving_proto_field_name=True,
-        including_default_value_fields=True,
-    )
-    return json.dumps(told, indent=1) + "\n"
+    return json.dumps(_to_dict(tell_status(models, spec)), indent=1) + "\n"
 
 
 def _spec(name: str | None, version: str | None, label: str | None) -> model_pb2.ModelSpec:
@@ -94,8 +90,12 @@ def _metadata(models: Models, spec: model_pb2.ModelSpec) -> str:
     described = describe(models, spec)
     found = get_model_metadata_pb2.SignatureDefMap()
     described.metadata["signature_def"].Unpack(found)
-    spec_told, told = (
-        MessageToDict(m, preserving_proto_field_name=True, including_default_value_fields=True)
-        for m in (described.model_spec, found)
-    )
-    return json.dumps({"model_spec": spec_told, "metadata": {"signature_def": told}}, indent=1)
+    metadata = {"signature_def": _to_dict(found)}
+    document = {"model_spec": _to_dict(described.model_spec), "metadata": metadata}
+    return json.dumps(document, indent=1)
+
+
+def _to_dict(message: Message) -> dict:
+    """With default values and the names of the .proto file, as the server writes it."""
+    # By position, since protobuf 5 gave the argument for default values another name.
+    return MessageToDict(message, True, True)
