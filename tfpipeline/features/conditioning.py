@@ -19,7 +19,7 @@ TRANSITION_HZ = 35.0  # from what is removed to what is left as it is
 LOW_RATE = 500  # Hz; what is to be removed is estimated at this rate, at which it costs little
 BLOCK = 4  # samples at the low rate that are computed at once: the fastest of 1, 4, 8 and 16
 REMOVAL_DB = 60.0  # of the filter at the low rate
-IMAGES_DB = 80.0  # of the filters between the two rates: aliases and images lie as far below
+IMAGES_DB = 75.0  # of the filters between the two rates: aliases and images lie as far below
 # Quieter than the rounding of 16 bits with dither: silence, that must not be blown up to a level.
 SILENCE_DBFS = -80.0
 
@@ -29,7 +29,7 @@ class Conditioning(keras.layers.Layer):
     """High-pass of linear phase and no delay, then a fixed level; each example by itself.
 
     The high-pass takes away a low-pass of the waveform: the waveform goes down to 500 Hz, through a
-    Kaiser filter, up again, and is subtracted. What is at or below `highpass_hz` leaves at least 57
+    Kaiser filter, up again, and is subtracted. What is at or below `highpass_hz` leaves at least 55
     dB lower, a constant offset as rounding alone; what is `TRANSITION_HZ` above it or more stays as
     it was, to 0.02 dB. Beyond its ends a waveform is continued as its mirror image, so that any
     length will do; the outer 70 ms therefore keep part of a hum.
