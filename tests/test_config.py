@@ -3,10 +3,12 @@ import pytest
 from tfpipeline.config import (
     CONFIGS,
     Config,
+    FrontEndConfig,
     config_from_dict,
     config_names,
     config_to_yaml,
     load_config,
+    load_run_config,
 )
 
 
@@ -67,6 +69,14 @@ def test_switches_that_yaml_reads_as_booleans(tmp_path):
         ("data: {window_seconds: -4}", r"data\.window_seconds must be more than 0"),
         ("augment: {noise_probability: 2}", r"augment\.noise_probability must lie in 0 … 1"),
         ("{augment: {eq_db: 3}, mel: {normalise: bin}}", r"eq_db is in dB and needs .* Rec.*'bin'"),
+        (
+            "front_end: {highpass_hz: 5}",
+            r"front_end\.highpass_hz must be null or lie in 10 … 150 Hz",
+        ),
+        (
+            "front_end: {level_dbfs: 3}",
+            r"level_dbfs must be null or lie in -60 … 0 dB\. Rec.* 3\.0",
+        ),
         ("augment: {snr_db: [40, 10]}", r"augment\.snr_db must be \[low, high\]"),
     ],
 )
@@ -84,6 +94,21 @@ def test_a_missing_file_names_the_configs_there_are(tmp_path):
 def test_bad_overrides(tmp_path, text):
     with pytest.raises(ValueError, match=r"--set"):
         load_config(write(tmp_path, "name: mine"), [text])
+
+
+def test_a_run_from_before_the_front_end_keeps_its_waveforms_as_they_come(tmp_path):
+    path = write(tmp_path, "name: old")
+    assert load_run_config(path).front_end == FrontEndConfig(None, None)
+    assert load_config(path).front_end == FrontEndConfig(60.0, -26.0)
+    path = write(tmp_path, config_to_yaml(Config(front_end=FrontEndConfig(80.0, None))))
+    assert load_run_config(path).front_end == FrontEndConfig(80.0, None)
+
+
+def test_what_is_published_is_not_conditioned():
+    for name in config_names():
+        off = name.startswith(("baseline_", "indictts_"))
+        expected = FrontEndConfig(None, None) if off else FrontEndConfig()
+        assert load_config(CONFIGS / f"{name}.yaml").front_end == expected
 
 
 def test_a_dict_is_checked_too():

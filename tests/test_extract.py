@@ -33,6 +33,7 @@ def one_line(capsys):
 def test_the_table_holds_the_features_of_the_files(bad_corpus, tiny_corpus, tmp_path, capsys):
     out = tmp_path / "features.parquet"
     argv = ["--data", "tiny", "--features", "baseline", "--out", str(out), "--json"]
+    argv.append("--as-recorded")
     assert extract.main(argv) == 0
     result = json.loads(capsys.readouterr().out)
     table = pd.read_parquet(out)
@@ -48,6 +49,11 @@ def test_the_table_holds_the_features_of_the_files(bad_corpus, tiny_corpus, tmp_
     assert extract.main(argv) == 2
     assert "Replace it with --overwrite" in one_line(capsys)
     assert extract.main([*argv, "--overwrite"]) == 0
+
+    argv.remove("--as-recorded")
+    assert extract.main([*argv, "--overwrite"]) == 0
+    leveled = pd.read_parquet(out)["waveform_std"]
+    np.testing.assert_allclose(leveled, 10 ** (-26 / 20), rtol=1e-4)
 
 
 def test_bad_clips_are_listed(bad_corpus, tmp_path, capsys):

@@ -139,6 +139,35 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class FrontEndConfig:
+    """What happens to every waveform first, in all families; see `features.conditioning`.
+
+    With the defaults, what nobody hears changes nothing: an offset, hum of the mains, gain.
+
+    Attributes:
+        highpass_hz: the highest frequency that is removed, 10 to 150 Hz; what is 35 Hz above it
+            or more stays as it is. null: nothing is removed.
+        level_dbfs: RMS that every window gets, -60 to 0 dB below full scale (1.0). null: levels
+            stay as they are.
+    """
+
+    highpass_hz: float | None = 60.0
+    level_dbfs: float | None = -26.0
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        for key, value, low, high, unit in (
+            ("highpass_hz", self.highpass_hz, 10, 150, "Hz"),
+            ("level_dbfs", self.level_dbfs, -60, 0, "dB"),
+        ):
+            if value is not None and not low <= value <= high:
+                raise ValueError(
+                    f"front_end.{key} must be null or lie in {low} … {high} {unit}. "
+                    f"Received: {value!r}"
+                )
+
+
+@dataclass(frozen=True)
 class MelConfig:
     """The log-mel front end, in librosa's terms; see `tfpipeline.features.mel.LogMel`.
 
@@ -187,7 +216,8 @@ class AugmentConfig:
     Attributes:
         speed: a crop is played faster or slower, pitch and all, by a factor drawn from
             [1 - speed, 1 + speed].
-        gain_db: gain drawn from [-gain_db, gain_db] for each window.
+        gain_db: gain drawn from [-gain_db, gain_db] for each window; does nothing where
+            `front_end.level_dbfs` sets the level.
         noise_probability: share of windows that get noise added.
         snr_db: range of the signal-to-noise ratio of that noise.
         eq_db: a smooth curve over frequency drawn from ±eq_db is added to the spectrogram.
@@ -273,6 +303,7 @@ class Config:
     name: str = "cnn"
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     mel: MelConfig = field(default_factory=MelConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -311,12 +342,26 @@ def config_names() -> list[str]:
     return [name for name in names if not name.startswith("tune_")]
 
 
-def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+def load_run_config(path: str | Path) -> Config:
+    """Reads the config that a run keeps of itself, `load_config` for a run folder.
+
+    A run writes out every section. One without `front_end` was trained before there was any, on
+    waveforms as they came, and must be given them so: with the default its scores would change.
+    """
+    return load_config(path, missing={"front_end": {"highpass_hz": None, "level_dbfs": None}})
+
+
+def load_config(
+    path: str | Path,
+    overrides: list[str] | tuple[str, ...] = (),
+    missing: Mapping[str, Any] | None = None,
+) -> Config:
     """Reads a YAML file, lays `a.b=value` overrides over it, and checks the whole.
 
     Args:
         path: the YAML file. A config without a `name` takes the file's.
         overrides: texts such as `training.epochs=3`; the value is YAML.
+        missing: sections to take where the file has none, in place of their defaults.
     Returns:
         The checked config.
     Raises:
@@ -338,7 +383,7 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
     raw = {} if raw is None else raw
     if not isinstance(raw, dict):
         raise ValueError(f"{path}: a config is a mapping of sections. Received: {raw!r}")
-    raw.setdefault("name", path.stem)
+    raw = {**(missing or {}), "name": path.stem, **raw}
     source = str(path)
     for text in overrides:
         _override(raw, text)

@@ -35,6 +35,10 @@ def main(argv: list[str] | None = None) -> int:
         "--cache", choices=("auto", "memory", "disk", "none"), default="auto",
         help="where decoded audio is kept, as data.cache of a config",
     )  # fmt: skip
+    parser.add_argument(
+        "--as-recorded", action="store_true",
+        help="without the high-pass and the level that a config has by default, front_end",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace FILE, start anew")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     flags = parser.parse_args(argv)
@@ -55,7 +59,7 @@ def _extract(flags: argparse.Namespace) -> int:
         )
     quiet_tensorflow()
 
-    from tfpipeline.config import DataConfig
+    from tfpipeline.config import DataConfig, FrontEndConfig
     from tfpipeline.data.audio import SAMPLE_RATE
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.pipeline import open_audio
@@ -81,7 +85,8 @@ def _extract(flags: argparse.Namespace) -> int:
         )
     else:
         skip_list.unlink(missing_ok=True)  # of an older table of that name
-    rows = extract_to_parquet(clips, audio, flags.features, window, out)
+    front_end = FrontEndConfig(None, None) if flags.as_recorded else FrontEndConfig()
+    rows = extract_to_parquet(clips, audio, flags.features, window, front_end, out)
     result = {"out": str(out), "clips": len(clips), "rows": rows, "skipped": len(skipped)}
     print(json.dumps(result) if flags.json else f"{out}: {rows} windows of {len(clips)} clips")
     return SOME_FAILED if len(skipped) else OK

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfpipeline.features.conditioning import Conditioning
 from tfpipeline.features.handcrafted import FEATURE_SETS, HandcraftedFeatures
 
 SETS = tuple(FEATURE_SETS)
@@ -128,3 +129,17 @@ def test_the_global_dtype_policy_changes_nothing(layers, speech, feature_set):
         keras.config.set_dtype_policy(before)
     assert features.dtype == tf.float32
     np.testing.assert_array_equal(features, expected)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_conditioning_comes_first_and_is_each_clips_own(name, speech):
+    layer = HandcraftedFeatures(name, highpass_hz=60.0, level_dbfs=-26.0)
+    graph = tf.function(layer, input_signature=[tf.TensorSpec([None, None], tf.float32)])
+    together = graph(speech).numpy()
+    expected = HandcraftedFeatures(name)(Conditioning()(speech)).numpy()
+    np.testing.assert_allclose(together, expected, rtol=1e-3, atol=1e-3)
+    for row in (0, 5):
+        # The trees' thresholds do not forgive a last digit.
+        np.testing.assert_array_equal(graph(speech[row : row + 1])[0], together[row])
+    copy = HandcraftedFeatures.from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()

@@ -7,11 +7,13 @@ trees learn from windows, as the networks do, and score a clip by the mean over 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from tfpipeline.config import FrontEndConfig
 from tfpipeline.data.pipeline import Audio, scoring_batches
 from tfpipeline.features.handcrafted import HandcraftedFeatures
 
@@ -57,20 +59,23 @@ def feature_batches(
             yield indices, numbers, compute(waveform).numpy()
 
 
-def extract_features(audio: Audio, feature_set: str, window: int) -> pd.DataFrame:
+def extract_features(
+    audio: Audio, feature_set: str, window: int, front_end: FrontEndConfig
+) -> pd.DataFrame:
     """The features of all windows of the clips, in memory.
 
     Args:
         audio: of the clips.
         feature_set: a key of `FEATURE_SETS`.
         window: samples in a window.
+        front_end: what happens to each window first.
     Returns:
         Columns `clip` (its row in the manifest) and `window` (its number in the clip), both int64,
         then the features, float32; one row a window.
     Raises:
         ValueError: the feature set is unknown, or the window too short for it.
     """
-    layer = HandcraftedFeatures(feature_set)
+    layer = HandcraftedFeatures(feature_set, **asdict(front_end))
     batches = list(feature_batches(audio, layer, window))
     empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(layer.names)), "f4"))
     clip, number, features = (np.concatenate(parts) for parts in zip(empty, *batches, strict=True))

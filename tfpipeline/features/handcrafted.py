@@ -15,7 +15,9 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from tfpipeline.config import FrontEndConfig
 from tfpipeline.features.baseline import build_baseline
+from tfpipeline.features.conditioning import conditioning_layer
 from tfpipeline.features.feature_set import FeatureSet
 from tfpipeline.features.full import build_everything, build_full
 from tfpipeline.features.groups import in_groups
@@ -36,15 +38,26 @@ class HandcraftedFeatures(keras.layers.Layer):
     Args:
         feature_set: a key of `FEATURE_SETS`.
         sample_rate: of the waveform, in Hz.
+        highpass_hz, level_dbfs: of the `Conditioning` that comes first; None: as recorded. What
+            `baseline` and `everything` say of level (`waveform_mean`, `waveform_std`) is next to
+            constant with it.
         **kwargs: `name` and the like, for `keras.layers.Layer`.
     Attributes:
         names: tuple of the columns' names, in order.
         min_samples: the shortest clip that it takes, in samples.
     Raises:
-        ValueError: the feature set is unknown.
+        ValueError: the feature set is unknown, or `highpass_hz` or `level_dbfs` out of range.
     """
 
-    def __init__(self, feature_set: str = "baseline", *, sample_rate: int = 16_000, **kwargs):
+    def __init__(
+        self,
+        feature_set: str = "baseline",
+        *,
+        sample_rate: int = 16_000,
+        highpass_hz: float | None = None,
+        level_dbfs: float | None = None,
+        **kwargs,
+    ):
         if feature_set not in FEATURE_SETS:
             raise ValueError(
                 f"feature_set must be one of {', '.join(FEATURE_SETS)}. Received: {feature_set!r}."
@@ -53,6 +66,9 @@ class HandcraftedFeatures(keras.layers.Layer):
         super().__init__(dtype="float32", autocast=False, **kwargs)
         self.feature_set = feature_set
         self.sample_rate = sample_rate
+        self.highpass_hz = highpass_hz
+        self.level_dbfs = level_dbfs
+        self._condition = conditioning_layer(FrontEndConfig(highpass_hz, level_dbfs), sample_rate)
         built = FEATURE_SETS[feature_set](sample_rate)
         self.names = built.names
         self.min_samples = built.min_samples
@@ -85,8 +101,11 @@ class HandcraftedFeatures(keras.layers.Layer):
         # One clip at a time: products of other shapes round otherwise, and a feature that moves in
         # its last digit crosses thresholds of trees. In a graph the clips still run side by side.
         return in_groups(
-            self._compute, tf.cast(waveform, "float32"), (len(self.names),), "float32", 1
+            self._features_of, tf.cast(waveform, "float32"), (len(self.names),), "float32", 1
         )
+
+    def _features_of(self, waveform):
+        return self._compute(self._condition(waveform) if self._condition else waveform)
 
     def compute_output_shape(self, input_shape):
         return input_shape[0], len(self.names)
@@ -96,6 +115,8 @@ class HandcraftedFeatures(keras.layers.Layer):
             **super().get_config(),
             "feature_set": self.feature_set,
             "sample_rate": self.sample_rate,
+            "highpass_hz": self.highpass_hz,
+            "level_dbfs": self.level_dbfs,
         }
 
     def _check_length(self, waveform):

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from tfpipeline.config import FrontEndConfig
 from tfpipeline.data.clips import corpus_fingerprint
 from tfpipeline.data.pipeline import Audio
 from tfpipeline.features.extraction import feature_batches
@@ -32,7 +34,12 @@ VERSION = 1
 
 
 def extract_to_parquet(
-    clips: pd.DataFrame, audio: Audio, feature_set: str, window: int, out: str | Path
+    clips: pd.DataFrame,
+    audio: Audio,
+    feature_set: str,
+    window: int,
+    front_end: FrontEndConfig,
+    out: str | Path,
 ) -> int:
     """Writes the features of all windows of the clips, going on where a stopped call left off.
 
@@ -41,21 +48,22 @@ def extract_to_parquet(
         audio: of the same clips.
         feature_set: a key of `FEATURE_SETS`.
         window: samples in a window.
+        front_end: what happens to each window first.
         out: the Parquet file. Columns: those of `CLIP_COLUMNS`, `window` (number of the window in
             its clip), then the features; one row a window, in the order of the clips.
     Returns:
         The number of rows.
     Raises:
-        ValueError: the stopped call was about other clips, features or windows.
+        ValueError: the stopped call was about other clips, features, windows or front end.
     """
     from tqdm import tqdm
 
     out = Path(out)
-    layer = HandcraftedFeatures(feature_set)
+    layer = HandcraftedFeatures(feature_set, **asdict(front_end))
     folder = partial_folder(out)
     done = _start(folder, {
         "version": VERSION, "features": feature_set, "columns": list(layer.names),
-        "window": window, "clips": corpus_fingerprint(clips),
+        "window": window, "front_end": asdict(front_end), "clips": corpus_fingerprint(clips),
     })  # fmt: skip
     with tqdm(total=len(clips), initial=done, desc="features", unit="clip", delay=2) as bar:
         waiting: list[tuple[np.ndarray, ...]] = []

@@ -1,4 +1,7 @@
-"""A detector: the log-mel front end and a network behind it, as one Keras model of waveforms."""
+"""A detector: the front end and a network behind it, as one Keras model of waveforms.
+
+The front end conditions the waveform, and makes the log-mel spectrogram of it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import keras
 
 from tfpipeline.config import Config
 from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.features.conditioning import conditioning_layer
 from tfpipeline.features.equalise import RandomEqualisation
 from tfpipeline.features.masking import SpectrogramMasking
 from tfpipeline.features.mel import LogMel
@@ -89,7 +93,9 @@ def build_detector(config: Config) -> Detector:
     network = _build_network(config, mel.frame_count(window))
 
     waveform = keras.Input((None,), name="waveform", dtype="float32")
-    front_end = keras.Model(waveform, normalisation(mel(waveform)), name="front_end")
+    condition = conditioning_layer(config.front_end)
+    conditioned = condition(waveform) if condition else waveform
+    front_end = keras.Model(waveform, normalisation(mel(conditioned)), name="front_end")
     spectrogram = keras.Input(network.input_shape[1:], name="spectrogram", dtype="float32")
     body = keras.Model(spectrogram, network(masking(equalisation(spectrogram))), name="body")
     model = keras.Model(waveform, body(front_end(waveform)), name=config.model.name)

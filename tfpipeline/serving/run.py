@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfpipeline.config import Config, load_config
+from tfpipeline.config import Config, load_run_config
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.models.classifiers.detector import load_feature_detector
 from tfpipeline.models.detector import Detector, build_detector
@@ -46,7 +46,7 @@ def open_run(folder: Path) -> Run:
             f"no run in {folder}. Runs in {folder.parent}: {known}. "
             "Train one with: python -m tfpipeline.train --model cnn"
         )
-    config = load_config(folder / "config.yaml")
+    config = load_run_config(folder / "config.yaml")
     try:
         calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

@@ -32,7 +32,9 @@ SAME = 1e-6  # of a probability: the graph against the library
 def training_features(config: Config, clips: pd.DataFrame, audio: Audio) -> pd.DataFrame:
     """The features of the windows of the train and validation clips, `clip` a row of `clips`."""
     rows = np.flatnonzero(clips["part"].isin(["train", "validation"]))
-    features = extract_features(audio.subset(rows), config.features.set, window_samples(config))
+    features = extract_features(
+        audio.subset(rows), config.features.set, window_samples(config), config.front_end
+    )
     return features.assign(clip=rows[features["clip"]])
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tfpipeline import __version__
-from tfpipeline.config import Config, config_to_yaml, load_config
+from tfpipeline.config import Config, config_to_yaml, load_run_config
 from tfpipeline.files.atomic import replace_folder, write_json, write_text
 
 PACKAGES = (
@@ -58,7 +58,7 @@ def start_run(target: Path, config: Config, resume: bool) -> Path:
     if resume:
         if not (partial / "config.yaml").exists():
             raise ValueError(f"--resume needs a stopped run. Received: none in {partial}.")
-        if load_config(partial / "config.yaml") != config:
+        if load_run_config(partial / "config.yaml") != config:
             raise ValueError(
                 f"--resume goes on with the same config. Received: one that differs from "
                 f"{partial / 'config.yaml'}. Start anew without --resume."

@@ -72,7 +72,7 @@ class Bench:
 
     def features(self, config: Config) -> pd.DataFrame:
         """The hand-made features of the clips; computed once for each of their settings."""
-        key = (config.features.set, window_samples(config))
+        key = (config.features.set, window_samples(config), config.front_end)
         if key not in self._tables:
             while len(self._tables) >= FEATURE_TABLES:
                 del self._tables[next(iter(self._tables))]

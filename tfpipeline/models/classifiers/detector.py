@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -21,7 +22,9 @@ def build_feature_detector(config: Config, fitted: TreeEnsemble | DenseModel) ->
     Raises:
         ValueError: the model was fitted on other features than the config names.
     """
-    features = HandcraftedFeatures(config.features.set, name="features")
+    features = HandcraftedFeatures(
+        config.features.set, **dataclasses.asdict(config.front_end), name="features"
+    )
     if fitted.n_features != len(features.names):
         raise ValueError(
             f"the model must take the {len(features.names)} features of the set "
