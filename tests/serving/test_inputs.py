@@ -61,9 +61,7 @@ def test_nothing_to_judge_is_said(tree):
     ):
         with pytest.raises(ValueError, match=message):
             list_inputs(named, listed)
-    with pytest.raises(
-        FileNotFoundError, match="nolist: expected a list of files"
-    ):
+    with pytest.raises(FileNotFoundError, match="nolist: expected a list of files"):
         list_inputs([], "nolist")
 
 

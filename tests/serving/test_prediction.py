@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tfpipeline.data.audio import sndfile
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.serving import prediction
 from tfpipeline.serving.abstention import needed_speech
@@ -73,9 +74,8 @@ def test_scores_are_those_of_each_file_alone(files, workers, ahead, monkeypatch)
 
 
 def test_a_long_file_is_read_in_parts(tmp_path, speech, monkeypatch):
-    from tfpipeline.data import foreign
-
-    monkeypatch.setattr(foreign, "BLOCK", 30_011)
+    monkeypatch.setattr(sndfile, "KEPT_SAMPLES", 0)
+    monkeypatch.setattr(sndfile, "BLOCK", 30_011)
     path = tmp_path / "long.flac"
     soundfile.write(path, np.concatenate([*speech, speech[0, :777]]), 16_000)
     judge = LoudnessJudge()
@@ -87,17 +87,18 @@ def test_a_long_file_is_read_in_parts(tmp_path, speech, monkeypatch):
 
 
 def test_what_fails_late_leaves_the_others_alone(tmp_path, speech, monkeypatch):
-    from tfpipeline.data import foreign
-
-    monkeypatch.setattr(foreign, "BLOCK", 30_000)
+    monkeypatch.setattr(sndfile, "BLOCK", 30_000)
     sound = np.tile(np.concatenate(list(speech)), 2)
-    sound[-3] = np.nan
-    soundfile.write(tmp_path / "late.wav", sound, 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "late.aiff", sound, 16_000)
+    with open(tmp_path / "late.aiff", "r+b") as file:  # its header's size is none that is known
+        file.truncate(file.seek(0, 2) - 50_000)
+        file.seek(4)
+        file.write(b"\x7f\xff\xff\xff")
     soundfile.write(tmp_path / "good.wav", speech[0], 16_000)
-    names = [str(tmp_path / name) for name in ("good.wav", "late.wav", "none.wav")]
+    names = [str(tmp_path / name) for name in ("good.wav", "late.aiff", "none.wav")]
     judge = LoudnessJudge()
     rows = [make_row(r, judge) for r in judged([*names, names[0]], judge)]
-    assert [row["status"] for row in rows] == ["ok", "not finite", "missing", "ok"]
+    assert [row["status"] for row in rows] == ["ok", "not audio", "missing", "ok"]
     assert rows[3] | {"path": 0} == rows[0] | {"path": 0}
     for row in rows[1:3]:
         assert list(row) == list(FIELDS)
@@ -204,5 +205,22 @@ def test_a_threshold_decides_and_is_itself_spoof():
 
 
 def test_scores_that_are_not_finite_stop_the_command():
-    with pytest.raises(ValueError, match=r"scores must be finite\. Received: NaN or infinity from loudness"):
+    with pytest.raises(ValueError, match=r"scores must be finite\. Received: NaN"):
         row_of([1.0, np.nan], 2 * WINDOW, True)
+
+
+def test_a_call_is_judged_by_the_channel_that_looks_most_like_spoof(tmp_path, speech):
+    call = np.stack([0.1 * speech[0], speech[1]], axis=1)  # loud is spoof here
+    for name, sound, side in (("a.wav", call, "right"), ("b.wav", call[:, ::-1], "left")):
+        soundfile.write(tmp_path / name, sound, 16_000)
+        judge = LoudnessJudge()
+        (reading,) = judged([tmp_path / name], judge)
+        row = make_row(reading, judge)
+        windows = speech[1].reshape(-1, WINDOW)
+        assert row["score"] == pytest.approx(judge.score_windows(windows).mean(), abs=0.01)
+        assert row["seconds"] == 4.0
+        assert row["remarks"] == [
+            "channels: left, right differ and are judged apart",
+            f"channels: the score is that of {side}",
+        ]
+        assert {(own["start"] >= 0, own["end"] <= 4) for own in row["evidence"]} <= {(True, True)}

@@ -21,8 +21,10 @@ def row(path, score=1 / 3):
 
 
 def failed(path):
-    return dict.fromkeys(FIELDS) | {"path": path, "evidence": [], "status": "missing",
-                                    "reason": f'{path}: "no", such\nfile', "remarks": []}  # fmt: skip
+    return dict.fromkeys(FIELDS) | {
+        "path": path, "evidence": [], "status": "missing", "remarks": [],
+        "reason": f'{path}: "no", such\nfile',
+    }  # fmt: skip
 
 
 PATHS = ["a.wav", 'q"u,o\nte.wav', "ü 音.wav", "\udcff.wav", " s .wav", "''"]
