@@ -95,7 +95,10 @@ def test_awkward_trees(tmp_path):
     assert all(map(os.path.isfile, clips["path"]))
     assert said[0] == "1 files tell no label and are left out: extra"
     assert said[1].startswith("folders in one of the other class, the nearest name counts: Set/B")
-    assert said[2].startswith("split by file, by the names: 17 files (train ")
+    assert said[2] == (
+        "2 files left out, whose extensions are not audio's: 1 without extension, 1 .txt"
+    )
+    assert said[3].startswith("split by file, by the names: 17 files (train ")
     check_parts(clips, "folder")
 
 
@@ -238,8 +241,8 @@ def test_a_missing_part_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], r"expected audio files \(wav, .*\)\. Received: none\. Folders in it: none\.$"),
-        (["real/a.txt", "fake/b.aiff"], r"expected audio files .* Folders in it: fake, real\.$"),
+        ([], r"expected audio files, such as .*\. Received: none\. Folders in it: none\.$"),
+        (["real/a.txt", "fake/b.jpg"], r"expected audio files .* Folders in it: fake, real\.$"),
         (["x/a.wav", "y/b.wav"], r"names tell the label\. Received: x, y\. .* bonafide: .*genuine"),
         (["a.wav"], r"names tell the label\. Received: none\."),
         (["real/a.wav", "other/a.wav"], r"both classes. Received: no spoof clip, in .*other, real"),

@@ -5,8 +5,11 @@ import threading
 import numpy as np
 import pytest
 import soundfile
+import soxr
+from made import encoded
 
-from tfpipeline.data.audio import sndfile
+from tfpipeline.data.audio import ffmpeg, sndfile
+from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.serving import prediction
 from tfpipeline.serving.abstention import needed_speech
@@ -87,15 +90,11 @@ def test_a_long_file_is_read_in_parts(tmp_path, speech, monkeypatch):
 
 
 def test_what_fails_late_leaves_the_others_alone(tmp_path, speech, monkeypatch):
-    monkeypatch.setattr(sndfile, "BLOCK", 30_000)
-    sound = np.tile(np.concatenate(list(speech)), 2)
-    soundfile.write(tmp_path / "late.aiff", sound, 16_000)
-    with open(tmp_path / "late.aiff", "r+b") as file:  # its header's size is none that is known
-        file.truncate(file.seek(0, 2) - 50_000)
-        file.seek(4)
-        file.write(b"\x7f\xff\xff\xff")
+    monkeypatch.setattr(ffmpeg, "BLOCK", 30_000)
+    late = encoded(tmp_path / "late.m4a", speech.ravel(), 16_000, "-movflags", "+faststart")
+    late.write_bytes(late.read_bytes()[:-20_000])
     soundfile.write(tmp_path / "good.wav", speech[0], 16_000)
-    names = [str(tmp_path / name) for name in ("good.wav", "late.aiff", "none.wav")]
+    names = [str(tmp_path / name) for name in ("good.wav", "late.m4a", "none.wav")]
     judge = LoudnessJudge()
     rows = [make_row(r, judge) for r in judged([*names, names[0]], judge)]
     assert [row["status"] for row in rows] == ["ok", "not audio", "missing", "ok"]
@@ -224,3 +223,12 @@ def test_a_call_is_judged_by_the_channel_that_looks_most_like_spoof(tmp_path, sp
             f"channels: the score is that of {side}",
         ]
         assert {(own["start"] >= 0, own["end"] <= 4) for own in row["evidence"]} <= {(True, True)}
+
+
+def test_a_telephone_gets_a_remark(tmp_path, speech):
+    soundfile.write(tmp_path / "a.wav", soxr.resample(speech[0], 16_000, 8_000), 8_000)
+    soundfile.write(tmp_path / "b.wav", speech[0], 16_000)
+    judge = LoudnessJudge()
+    rows = [make_row(own, judge) for own in judged([tmp_path / "a.wav", tmp_path / "b.wav"], judge)]
+    assert [row["remarks"] for row in rows] == [[TELEPHONE_REMARK], []]
+    assert TELEPHONE_REMARK.startswith("band: nothing above 4 kHz")

@@ -12,11 +12,12 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
+from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK, is_telephone
 from tfpipeline.data.audio.decode import Decoded, decode
 from tfpipeline.files.archives import cache_folder
 from tfpipeline.files.atomic import write_json
@@ -157,6 +158,9 @@ def _decoded(paths: Sequence[str]) -> Iterator[Decoded | str]:
 
 def _try(path: str) -> Decoded | str:
     try:
-        return decode(path)
+        clip = decode(path)
     except (ValueError, OSError) as error:
         return str(error)
+    if is_telephone(clip.waveform):
+        return replace(clip, remarks=(*clip.remarks, TELEPHONE_REMARK))
+    return clip

@@ -17,6 +17,7 @@ import pandas as pd
 import tensorflow as tf
 
 from tfpipeline.data.audio import SOURCE_RATES
+from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK
 from tfpipeline.data.audio.channels import mix_in_graph
 from tfpipeline.data.audio.decode import Decoded
 from tfpipeline.data.audio.resample import resample_in_graph
@@ -42,7 +43,8 @@ def open_in_graph(clips: pd.DataFrame) -> tuple[pd.DataFrame, Audio, pd.DataFram
     rates = np.zeros(len(clips), np.int32)
 
     def note(index: int, clip: Decoded) -> None:
-        if clip.rate in SOURCE_RATES and len(clip.channels) == 1 and not clip.remarks:
+        plain = len(clip.channels) == 1 and set(clip.remarks) <= {TELEPHONE_REMARK}
+        if plain and clip.rate in SOURCE_RATES:
             kinds[index], rates[index] = FORMATS.get(clip.format, 0), clip.rate
 
     screening = screen_clips(clips["path"].tolist(), note)

@@ -86,10 +86,10 @@ def _audio_below(folder: str, others: list[str]) -> Iterator[str]:
             if file.startswith("."):
                 continue
             path = os.path.join(place, file)
-            if is_audio_name(file) and os.path.isfile(path):
-                yield path
-            else:
+            if not is_audio_name(file):
                 others.append(file)
+            elif os.path.isfile(path):
+                yield path
 
 
 def _matching(pattern: str) -> list[str]:

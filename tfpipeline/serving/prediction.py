@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK
 from tfpipeline.data.audio.checks import UnusableError
 from tfpipeline.serving.abstention import reason_to_abstain
 from tfpipeline.serving.judges import Judge
@@ -141,6 +142,8 @@ def make_row(reading: Reading, judge: Judge) -> dict[str, Any]:
     channel, scores = reading.judged()
     if len(reading.channels) > 1:
         row["remarks"].append(f"channels: the score is that of {channel.name}")
+    if channel.bandwidth.is_telephone():
+        row["remarks"].append(TELEPHONE_REMARK)
     score = float(scores.mean())
     probability = float(judge.calibration.probability(score))
     spoof = score >= judge.threshold

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfpipeline.data.audio import SAMPLE_RATE, SILENCE_DBFS
+from tfpipeline.data.audio.bandwidth import Bandwidth
 from tfpipeline.data.audio.checks import check_file
 from tfpipeline.data.audio.decode import opened
 from tfpipeline.data.audio.windows import stream_windows
@@ -27,7 +28,7 @@ class Channel:
         name: `left` and the like; `""` where there is one.
         samples: at `SAMPLE_RATE`, so far.
         clipped: how many of the samples are at full scale.
-        activity: speech and level.
+        activity: speech and level; bandwidth: how high its frequencies reach.
         spectrogram: if it is wanted.
         silent: of each window so far, whether it is silent.
     """
@@ -36,6 +37,7 @@ class Channel:
         self.name = name
         self.samples = self.clipped = 0
         self.activity = Activity(expected_seconds)
+        self.bandwidth = Bandwidth()
         self.spectrogram = LongSpectrogram() if spectrogram else None
         self.silent: list[bool] = []
 
@@ -50,6 +52,7 @@ class Channel:
         if max(block.max(), -block.min()) >= FULL_SCALE:
             self.clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
         self.activity.add(block)
+        self.bandwidth.add(block)
         if self.spectrogram:
             self.spectrogram.add(block)
 

@@ -44,8 +44,9 @@ def audio_folders(
                         continue
                     if entry.is_dir():
                         (links if entry.is_symlink() else waiting).append((*names, entry.name))
-                    elif is_audio_name(entry.name) and entry.is_file():
-                        files.append(entry.name)
+                    elif is_audio_name(entry.name):
+                        if entry.is_file():
+                            files.append(entry.name)
                     elif others is not None:
                         others.append(entry.name)
         except PermissionError:

@@ -10,7 +10,7 @@ import soundfile
 import soxr
 from scipy import signal
 
-from tfpipeline.features.bandwidth import Bandwidth, highest_frequency, is_telephone
+from tfpipeline.data.audio.bandwidth import Bandwidth, highest_frequency, is_telephone
 
 RATE = 16_000
 
