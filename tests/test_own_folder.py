@@ -1,6 +1,7 @@
 """A folder of mixed formats, as a user brings it: trained on, killed, resumed, judged."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,17 +65,27 @@ def arguments(folder, run):
     ]  # fmt: skip
 
 
-def kill_in_the_third_epoch(argv):
-    """Runs the command in a process of its own, and kills it when the second epoch is shown."""
+def train_apart(argv, when, do):
+    """Runs the command in a process of its own, and does something when a line begins so.
+
+    Returns:
+        The exit code, and what was said on stderr.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfpipeline.train", *argv], stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "tfpipeline.train", *argv], stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
     said = []
     for line in process.stderr:
         said.append(line)
-        if line.startswith("epoch   2"):
-            process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "".join(said[-5:])
+        if line.startswith(when):
+            do(process)
+    return process.wait(), "".join(said)
+
+
+def kill_in_the_third_epoch(argv):
+    code, said = train_apart(argv, "epoch   2", lambda own: own.send_signal(signal.SIGKILL))
+    assert code == -signal.SIGKILL, said[-500:]
 
 
 def test_an_own_folder_trains_is_killed_and_resumed_and_predicts(folder, tmp_path, capsys):
@@ -95,3 +106,37 @@ def test_an_own_folder_trains_is_killed_and_resumed_and_predicts(folder, tmp_pat
     assert predict.main(["--run", str(killed), "--json", *scores["path"]]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     np.testing.assert_allclose([row["score"] for row in rows], scores["score"], atol=1e-3)
+
+
+def test_files_that_vanish_while_a_network_trains(folder, tmp_path):
+    live = tmp_path / "live"
+    shutil.copytree(folder, live)
+    gone = sorted(live.glob("fake/world/*"))[:3]
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    argv = [*arguments(live, tmp_path / "run"), "--set", "data.cache=none"]
+    argv += ["--set", "training.epochs=12"]
+
+    def take_away(number):
+        return lambda process: [shutil.move(path, kept / path.name) for path in gone[:number]]
+
+    code, said = train_apart(argv, "epoch   2", take_away(3))
+    assert code == 2
+    error = said.splitlines()[-1]
+    assert error.startswith("error: at most 5% of the clips may get lost on the way. Received: ")
+    assert "Traceback" not in said
+    for path in gone[1:]:
+        shutil.move(kept / path.name, path)
+    code, said = train_apart([*argv, "--resume"], "never", None)
+    assert code == 0, said[-500:]
+    # It was gone when the run was opened again, and so skipped from the start.
+    assert list(pd.read_csv(tmp_path / "run/skipped.csv")["path"]) == []
+    shutil.move(kept / gone[0].name, gone[0])
+
+    argv = [*arguments(live, tmp_path / "other"), "--set", "data.cache=none"]
+    code, said = train_apart(argv, "epoch   1", take_away(1))
+    assert code == 0, said[-500:]
+    assert said.count("left out from here on: ") == 1
+    skipped = pd.read_csv(tmp_path / "other/skipped.csv")
+    assert list(skipped["path"]) == [str(gone[0])]
+    assert len(pd.read_csv(tmp_path / "other/scores.csv")) == 27

@@ -71,13 +71,14 @@ def _evaluate(flags: argparse.Namespace) -> int:
         return _submit(flags)
 
     from tfpipeline.evaluation.comparison import common_part, compare_runs, other_clips
+    from tfpipeline.evaluation.remarks import write_remarks
     from tfpipeline.evaluation.report import write_report
     from tfpipeline.evaluation.scores import write_scores
     from tfpipeline.evaluation.summary import print_leaderboard, print_summary
     from tfpipeline.files.atomic import write_json, write_table
     from tfpipeline.serving.other_corpus import plain_name
 
-    judged, skipped = _judge_runs(flags)
+    judged, left_out, remarks = _judge_runs(flags)
     judged += [_judge_scores(Path(file), flags) for file in flags.scores]
     names = [own.metrics["run"] for own in judged]
     repeated = next((name for name in names if names.count(name) > 1), None)
@@ -97,7 +98,8 @@ def _evaluate(flags: argparse.Namespace) -> int:
             "compared": compared,
         }  # fmt: skip
     if flags.data:
-        write_table(out / "skipped.csv", skipped)
+        write_table(out / "skipped.csv", left_out)
+        write_remarks(out / "remarks.csv", *remarks)
         for own in judged:
             suffix = "" if len(judged) == 1 else f"-{plain_name(own.metrics['run'])}"
             write_scores(out / f"scores{suffix}.csv", own.table)
@@ -141,21 +143,34 @@ def _matrix(flags: argparse.Namespace) -> int:
     return OK
 
 
-def _judge_runs(flags: argparse.Namespace) -> tuple[list, object]:
-    """Each run on its own scores, or on the corpus that `--data` names; and the skipped clips."""
+def _judge_runs(flags: argparse.Namespace) -> tuple[list, object, tuple]:
+    """Each run on its own scores, or on the corpus that `--data` names.
+
+    Returns:
+        What was judged; of that corpus, the table of the clips that were left out, and its clips
+        with the remarks on them.
+    """
+    import pandas as pd
+
+    from tfpipeline.evaluation.remarks import remark_notes
     from tfpipeline.evaluation.scores import read_scores
     from tfpipeline.serving.other_corpus import judge_table, open_whole, score_clips
     from tfpipeline.serving.run import open_run
 
     runs = [open_run(run_folder(name)) for name in flags.run]
-    clips, audio, skipped = open_whole(flags.data) if flags.data and runs else (None, None, None)
-    judged = []
-    for run in runs:
-        own = run.folder / "scores.csv"
-        table = score_clips(run, clips, audio) if flags.data else read_scores(own)
-        name = flags.data or run.config.data.corpus_name
-        judged.append(judge_table(run, table, name, flags.by))
-    return judged, skipped
+    if not (flags.data and runs):
+        tables = [read_scores(run.folder / "scores.csv") for run in runs]
+        return [
+            judge_table(run, table, run.config.data.corpus_name, flags.by)
+            for run, table in zip(runs, tables, strict=True)
+        ], None, ()  # fmt: skip
+    clips, audio, skipped = open_whole(flags.data)
+    notes = remark_notes(clips["part"], audio.remarks)
+    judged = [
+        judge_table(run, score_clips(run, clips, audio), flags.data, flags.by, notes)
+        for run in runs
+    ]
+    return judged, pd.concat([skipped, audio.lost.table()]), (clips, audio.remarks)
 
 
 def _submit(flags: argparse.Namespace) -> int:

@@ -242,7 +242,7 @@ def test_a_missing_part_is_named(tmp_path):
     ("names", "message"),
     [
         ([], r"expected audio files, such as .*\. Received: none\. Folders in it: none\.$"),
-        (["real/a.txt", "fake/b.jpg"], r"expected audio files .* Folders in it: fake, real\.$"),
+        (["real/a.txt", "fake/b.jpg"], r"expected audio files.* Folders in it: fake, real\.$"),
         (["x/a.wav", "y/b.wav"], r"names tell the label\. Received: x, y\. .* bonafide: .*genuine"),
         (["a.wav"], r"names tell the label\. Received: none\."),
         (["real/a.wav", "other/a.wav"], r"both classes. Received: no spoof clip, in .*other, real"),

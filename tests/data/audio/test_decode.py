@@ -10,7 +10,7 @@ from made import encoded
 
 from tfpipeline.data.audio import SOURCE_RATES, checks, wav
 from tfpipeline.data.audio import decode as decode_module
-from tfpipeline.data.audio.checks import UnusableError, check_waveform
+from tfpipeline.data.audio.checks import UnusableError, check_levels
 from tfpipeline.data.audio.decode import decode, expected_seconds, opened
 from tfpipeline.data.audio.ffmpeg import ffmpeg_program
 from tfpipeline.data.audio.resample import resample
@@ -191,6 +191,10 @@ def test_what_cannot_be_judged_is_told_in_a_word(speech, tmp_path):
         assert said.value.kind == kind
         assert str(said.value).startswith(f"{path}: ")
     assert len(decode(write(tmp_path / "enough.wav", speech[0][:800])).waveform) == 800
+
+
+def check_waveform(waveform, name):
+    check_levels(len(waveform), float(np.abs(waveform).max(initial=0)), name)
 
 
 def test_levels(speech):

@@ -60,11 +60,6 @@ def check_file(path: str | Path, name: str | Path) -> None:
         )  # fmt: skip
 
 
-def check_waveform(waveform: np.ndarray, name: str | Path) -> None:
-    """Refuses a waveform in which there is nothing to judge, as `check_levels`."""
-    check_levels(len(waveform), float(np.abs(waveform).max(initial=0)), name)
-
-
 def check_levels(samples: int, peak: float, name: str | Path) -> None:
     """Refuses a waveform, by its length and its peak, in which there is nothing to judge.
 
