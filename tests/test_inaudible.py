@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio import SAMPLE_RATE
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.training.fit import fit_network
 from tfpipeline.training.fit_features import fit_on_features, training_features

@@ -13,7 +13,7 @@ from tfpipeline import evaluate, export, predict, train
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import CORPORA
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.models.classifiers.arrays import load_arrays
 from tfpipeline.models.classifiers.graph import log_odds

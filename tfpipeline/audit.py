@@ -35,7 +35,7 @@ def _audit(flags: argparse.Namespace) -> int:
 
     from tfpipeline.config import DataConfig
     from tfpipeline.data.corpora import load_clips
-    from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.data.opening import open_audio
     from tfpipeline.evaluation.auditing import audit_clips, print_audit
     from tfpipeline.files.atomic import write_json
 

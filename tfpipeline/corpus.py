@@ -199,7 +199,7 @@ def _manifest(flags: argparse.Namespace) -> int:
 def _cache(flags: argparse.Namespace) -> int:
     quiet_tensorflow()
     from tfpipeline.data.decoded import DecodedFiles
-    from tfpipeline.data.pipeline import decode_missing
+    from tfpipeline.data.opening import decode_missing
 
     clips, name = _load(flags, split=False, more=["unseen_attacks=[]"])  # all there are
     decoded = DecodedFiles(clips["path"])

@@ -184,7 +184,7 @@ def _submit(flags: argparse.Namespace) -> int:
     import numpy as np
 
     from tfpipeline.data.corpora import load_hidden
-    from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.data.opening import open_audio
     from tfpipeline.evaluation.submission import write_submission
     from tfpipeline.models.scoring import ClipScorer
     from tfpipeline.serving.run import load_detector, open_run

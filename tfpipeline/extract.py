@@ -62,7 +62,7 @@ def _extract(flags: argparse.Namespace) -> int:
     from tfpipeline.config import DataConfig, FrontEndConfig
     from tfpipeline.data.audio import SAMPLE_RATE
     from tfpipeline.data.corpora import load_clips
-    from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.data.opening import open_audio
     from tfpipeline.features.extraction import check_window
     from tfpipeline.features.handcrafted import HandcraftedFeatures
     from tfpipeline.features.parquet import extract_to_parquet, partial_folder

@@ -133,7 +133,7 @@ def _open(config: Config, tests: Sequence[str] = ()) -> tuple:
     """
     from tfpipeline.data.clips import check_parts
     from tfpipeline.data.corpora import load_clips
-    from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.data.opening import open_audio
     from tfpipeline.evaluation.auditing import audit_clips, tell_in_a_line
     from tfpipeline.serving.other_corpus import SEEN_PARTS, load_whole, refuse_seen
 

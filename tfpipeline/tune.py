@@ -120,7 +120,7 @@ def _open(base, plan, target: Path, role):
     """The search over the train and validation parts; no clip of another part is even decoded."""
     from tfpipeline.data.clips import check_parts
     from tfpipeline.data.corpora import load_clips
-    from tfpipeline.data.pipeline import open_audio
+    from tfpipeline.data.opening import open_audio
     from tfpipeline.tuning.objective import parse_objective
     from tfpipeline.tuning.search import Search
     from tfpipeline.tuning.trial import LEARNT, Bench

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.corpora import load_clips
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer

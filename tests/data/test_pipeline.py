@@ -6,13 +6,8 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from tfpipeline.data.pipeline import (
-    Audio,
-    open_audio,
-    scoring_batches,
-    steps_per_epoch,
-    training_batches,
-)
+from tfpipeline.data.opening import Audio, open_audio
+from tfpipeline.data.pipeline import scoring_batches, steps_per_epoch, training_batches
 from tfpipeline.data.placement import default_device, map_on_device
 from tfpipeline.files.memory import free_bytes
 

@@ -7,7 +7,7 @@ import soxr
 from made import encoded
 
 from tfpipeline.config import DataConfig
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 
 pytest.importorskip("tensorflow_io", reason="tensorflow-io is not of this set of requirements")
 

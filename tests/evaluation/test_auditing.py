@@ -12,7 +12,7 @@ import soxr
 from tfpipeline import audit as command
 from tfpipeline.data.clips import normalise_manifest
 from tfpipeline.data.corpora import CORPORA, demo
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 from tfpipeline.evaluation import auditing
 from tfpipeline.evaluation.auditing import audit_clips, print_audit
 from tfpipeline.evaluation.duplicates import digest, fingerprint, near_duplicates

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfpipeline.config import FrontEndConfig
-from tfpipeline.data.pipeline import Audio
+from tfpipeline.data.opening import Audio
 from tfpipeline.features import extraction, parquet
 from tfpipeline.features.conditioning import Conditioning
 from tfpipeline.features.handcrafted import HandcraftedFeatures

@@ -15,7 +15,7 @@ from servers import CALIBRATION, CONFIG, MODEL, Server, genuine_server, make_con
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.clips import corpus_fingerprint
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 from tfpipeline.models.detector import build_detector
 from tfpipeline.serving.complete import complete_run
 from tfpipeline.serving.contract import EXTRA, contract_text

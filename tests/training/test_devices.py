@@ -18,7 +18,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.clips import read_manifest
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.training import fit
 

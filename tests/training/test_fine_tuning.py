@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfpipeline.config import CONFIGS, ModelConfig, TrainingConfig, load_config
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.models import NETWORKS
 from tfpipeline.models.backbones import BACKBONES

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, ModelConfig, load_config
 from tfpipeline.data.clips import LABELS
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer

@@ -11,9 +11,9 @@ from tensorflow.python.framework.func_graph import FuncGraph
 
 from tfpipeline import train, tune
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.data import pipeline
+from tfpipeline.data import opening
 from tfpipeline.data.corpora import CORPORA
-from tfpipeline.data.pipeline import open_audio
+from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.tuning import trial as trials
 from tfpipeline.tuning.folds import grouped_folds
@@ -66,9 +66,9 @@ def searched(tmp_path_factory, tiny_in_the_table):
     argv = [*TREES, "--space", space, "--algorithm", "random", "--max-trials", "6"]
     seen = []
     patch = pytest.MonkeyPatch()
-    opened = pipeline.open_audio
+    opened = opening.open_audio
     patch.setattr(
-        pipeline, "open_audio", lambda clips, cache: seen.append(clips) or opened(clips, cache)
+        opening, "open_audio", lambda clips, *how: seen.append(clips) or opened(clips, *how)
     )
     try:
         assert tune.main([*argv, "--run", str(folder / "run")]) == 0

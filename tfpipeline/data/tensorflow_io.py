@@ -22,7 +22,7 @@ from tfpipeline.data.audio.channels import mix_in_graph
 from tfpipeline.data.audio.decode import Decoded
 from tfpipeline.data.audio.resample import resample_in_graph
 from tfpipeline.data.audio.wav_graph import decode_wav, on_grid
-from tfpipeline.data.pipeline import Audio, audio_of_files
+from tfpipeline.data.opening import Audio, audio_of_files
 from tfpipeline.data.screening import drop_skipped, screen_clips
 
 # As `Decoded.format` names them; 0 is all else.
@@ -33,7 +33,7 @@ FORMATS = {
 
 
 def open_in_graph(clips: pd.DataFrame) -> tuple[pd.DataFrame, Audio, pd.DataFrame]:
-    """`data.pipeline.open_audio` with tensorflow-io.
+    """`data.opening.open_audio` with tensorflow-io.
 
     Raises:
         ValueError: too many clips cannot be used, or tensorflow-io does not work here.

@@ -14,7 +14,8 @@ import pandas as pd
 import tensorflow as tf
 
 from tfpipeline.config import FrontEndConfig
-from tfpipeline.data.pipeline import Audio, scoring_batches
+from tfpipeline.data.opening import Audio
+from tfpipeline.data.pipeline import scoring_batches
 from tfpipeline.features.handcrafted import HandcraftedFeatures
 
 BATCH_SIZE = 64

@@ -18,7 +18,7 @@ import pandas as pd
 
 from tfpipeline.config import FrontEndConfig
 from tfpipeline.data.clips import corpus_fingerprint
-from tfpipeline.data.pipeline import Audio
+from tfpipeline.data.opening import Audio
 from tfpipeline.features.extraction import feature_batches
 from tfpipeline.features.handcrafted import HandcraftedFeatures
 from tfpipeline.files.atomic import atomic_file, write_json

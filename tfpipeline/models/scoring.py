@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfpipeline.data.pipeline import Audio, scoring_batches
+from tfpipeline.data.opening import Audio
+from tfpipeline.data.pipeline import scoring_batches
 
 
 class ClipScorer:

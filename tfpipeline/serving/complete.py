@@ -10,7 +10,7 @@ import pandas as pd
 
 from tfpipeline.config import Config, config_to_yaml
 from tfpipeline.data.clips import LABELS
-from tfpipeline.data.pipeline import Audio
+from tfpipeline.data.opening import Audio
 from tfpipeline.evaluation.breakdown import break_down
 from tfpipeline.evaluation.calibration import fit_calibration
 from tfpipeline.evaluation.figures import draw_spectrograms

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tfpipeline.config import DataConfig
 from tfpipeline.data.corpora import load_clips
-from tfpipeline.data.pipeline import Audio, open_audio
+from tfpipeline.data.opening import Audio, open_audio
 from tfpipeline.evaluation.breakdown import break_down
 from tfpipeline.evaluation.remarks import remark_notes, write_remarks
 from tfpipeline.evaluation.report import Judged, write_report

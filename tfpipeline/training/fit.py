@@ -12,7 +12,8 @@ import tensorflow as tf
 from tfpipeline.config import Config, TrainingConfig
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.mixing import training_rows
-from tfpipeline.data.pipeline import Audio, steps_per_epoch, training_batches
+from tfpipeline.data.opening import Audio
+from tfpipeline.data.pipeline import steps_per_epoch, training_batches
 from tfpipeline.data.placement import default_device, distribution, map_on_device
 from tfpipeline.features.augment import augment_waveforms
 from tfpipeline.models import NETWORKS

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfpipeline.config import Config
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.mixing import training_rows
-from tfpipeline.data.pipeline import Audio
+from tfpipeline.data.opening import Audio
 from tfpipeline.features.extraction import extract_features
 from tfpipeline.files.atomic import write_table
 from tfpipeline.models.classifiers.arrays import DenseModel, TreeEnsemble, save_arrays

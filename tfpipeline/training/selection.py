@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.pipeline import Audio
+from tfpipeline.data.opening import Audio
 from tfpipeline.evaluation.metrics import equal_error_rate, roc_auc
 from tfpipeline.files.atomic import atomic_file
 from tfpipeline.models.scoring import ClipScorer

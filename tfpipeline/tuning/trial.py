@@ -18,7 +18,7 @@ import pandas as pd
 from tensorflow.python.framework.ops import gradient_registry
 
 from tfpipeline.config import Config
-from tfpipeline.data.pipeline import Audio
+from tfpipeline.data.opening import Audio
 from tfpipeline.models import NETWORKS
 from tfpipeline.models.classifiers.graph import log_odds
 from tfpipeline.models.detector import model_options, window_samples
