@@ -173,7 +173,7 @@ def _long(paths: list[str], folder: Path, hours: float) -> None:
         told = json.loads(worker.communicate()[0])
         print(
             f"{name:11s} {hours:g} h, {long.stat().st_size / 1e6:5.0f} MB: idle {told['idle']:.0f} "
-            f"MB, peak {told['peak']:.0f}, {told['peak'] - told['idle']:.0f} above; ffmpeg "
+            f"MB, peak {told['peak']:.0f}, {told['peak'] - told['idle']:.0f} above; ffmpeg at most "
             f"{told['ffmpeg']:.0f}; {told['seconds']:.0f} s, {told['hours']:.2f} h of waveform",
             flush=True,
         )
@@ -194,17 +194,18 @@ def _print_memory(short: Path, long: Path) -> int:
                 for block in recording.blocks(channel)
             )
 
+    def status(name: str) -> float:
+        """MB, of the kernel's account of this process."""
+        return int(Path("/proc/self/status").read_text().split(name)[1].split()[0]) / 1024
+
     samples(short)
-    status = Path("/proc/self/status").read_text()
-    idle = int(status.split("VmRSS:")[1].split()[0]) / 1024
+    told = {"idle": status("VmRSS:")}
     began = time.perf_counter()
-    hours = samples(long) / 16_000 / 3600
-    peaks = [
-        resource.getrusage(who).ru_maxrss / 1024
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    ]
-    seconds = time.perf_counter() - began
-    told = {"idle": idle, "peak": peaks[0], "ffmpeg": peaks[1], "seconds": seconds, "hours": hours}
+    told["hours"] = samples(long) / 16_000 / 3600
+    # Not `ru_maxrss`, which a process inherits from the one that started it; so the number of
+    # ffmpeg is too high where this process is larger.
+    told |= {"seconds": time.perf_counter() - began, "peak": status("VmHWM:")}
+    told["ffmpeg"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(json.dumps(told))
     return 0
 
