@@ -34,7 +34,7 @@ class Mix:
 
 
 class ChannelStatistics:
-    """Sums over blocks of float32 (frames, channels)."""
+    """Sums over blocks of float32 (frames, channels), up to the first sample that is not finite."""
 
     def __init__(self, channels: int):
         self.frames, self.peak = 0, 0.0
@@ -44,7 +44,10 @@ class ChannelStatistics:
     def add(self, block: np.ndarray) -> None:
         """Takes the next samples."""
         self.frames += len(block)
-        self.peak = float(np.maximum(self.peak, np.maximum(block.max(), -block.min())))
+        with np.errstate(invalid="ignore"):
+            self.peak = float(np.maximum(self.peak, np.maximum(block.max(), -block.min())))
+        if not np.isfinite(self.peak):
+            return  # no sum of them means anything
         self.total += block.sum(axis=0, dtype=np.float64)
         # In float64, since float samples may be on the scale of integers.
         for begin in range(0, len(block), 2**16):

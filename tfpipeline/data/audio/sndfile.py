@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ KEPT_SAMPLES = 2**22
 # Of these libsndfile reads the first of several that were joined, in silence.
 STREAMS = {"FLAC", "MP3", "MPEG", "OGG"}
 LOSSY = {"MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS"}
+BEYOND = 2**12  # samples a channel that are asked for at a time beyond the header's length
 # Behind the last frame there may be a tag. ID3v1 has 128 bytes, and libsndfile reads ahead.
 SLACK = 512
 # A promise of some milliseconds too many is padding that the decoder took off.
@@ -60,10 +62,9 @@ class SndfileSource:
             self.is_float = opened.subtype in ("FLOAT", "DOUBLE")
             self._lossy = opened.subtype in LOSSY
             self.format = f"{opened.format} {opened.subtype}"
-            stream = opened.format in STREAMS
-        self._check_container()
-        if stream:
-            self._check_end()
+            self._check_container()
+            if opened.format in STREAMS:
+                self._check_end(opened)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yields float32 (frames, channels)."""
@@ -80,16 +81,10 @@ class SndfileSource:
     def _open(self):
         import soundfile
 
-        class Sequential(soundfile.SoundFile):
-            """SoundFile seeks to where it is after each read, which puts clicks into MP3."""
-
-            def seekable(self) -> bool:
-                return False
-
         # By descriptor, because by name libsndfile guesses from the ending.
         os.lseek(self._file.fileno(), 0, os.SEEK_SET)
         try:
-            return Sequential(self._file.fileno(), closefd=False)
+            return _sequential()(self._file.fileno(), closefd=False)
         except (soundfile.SoundFileError, ValueError) as error:
             raise NotForSndfileError(getattr(error, "error_string", "") or str(error)) from None
 
@@ -97,11 +92,13 @@ class SndfileSource:
         import soundfile
 
         most = max(1, BLOCK // self.channels)
-        # The header of a lossy stream may only guess its length.
-        left = UNKNOWN_FRAMES if self._lossy else self.frames
+        # The header of a lossy stream may only guess its length. All is not asked for beyond it,
+        # since libsndfile clears what it does not fill.
+        least = BEYOND if self._lossy else 0
+        left = self.frames
         try:
-            while left and len(
-                block := opened.read(min(most, left), dtype="float32", always_2d=True)
+            while (asked := min(most, max(left, least))) and len(
+                block := opened.read(asked, dtype="float32", always_2d=True)
             ):
                 left -= len(block)
                 yield block
@@ -121,24 +118,23 @@ class SndfileSource:
         if there + SLACK < promised < 0x7FFFF000:
             raise ValueError(f"it is truncated: {there} of {promised} bytes are there")
 
-    def _check_end(self) -> None:
+    def _check_end(self, opened) -> None:
         """Decodes a stream, and keeps it if it is not long, to see whether it ends with the file.
 
         Where the rest of the file was not read, another stream begins there.
         """
         size = os.fstat(self._file.fileno()).st_size
         kept, seen = [], 0
-        with self._open() as opened:
-            for block in self._read(opened):
-                kept.append(block)
-                seen += len(block)
-                if seen * self.channels > KEPT_SAMPLES:
-                    kept = None
-                    opened.seek(max(0, self.frames - self.rate))
-                    for _ in self._read(opened):
-                        pass
-                    break
-            end = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
+        for block in self._read(opened):
+            kept.append(block)
+            seen += len(block)
+            if seen * self.channels > KEPT_SAMPLES:
+                kept = None
+                opened.seek(max(0, self.frames - self.rate))
+                for _ in self._read(opened):
+                    pass
+                break
+        end = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
         if size - end > SLACK and not self._only_tags(end, size):
             first = f"the first of {seen / self.rate:.1f} s"
             raise NotForSndfileError(
@@ -166,3 +162,16 @@ class SndfileSource:
                 f"header: promises {self.frames / self.rate:.1f} s, {seen / self.rate:.1f} s are "
                 "there"
             )
+
+
+@functools.cache
+def _sequential() -> type:
+    import soundfile
+
+    class Sequential(soundfile.SoundFile):
+        """SoundFile seeks to where it is after each read, which puts clicks into MP3."""
+
+        def seekable(self) -> bool:
+            return False
+
+    return Sequential

@@ -193,7 +193,8 @@ def _samples(octets: bytes, kind: str) -> np.ndarray:
         wide = np.zeros((len(octets) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(octets, np.uint8).reshape(-1, 3)
         return (wide.view("<i4")[:, 0] >> 8).astype(np.float32) / np.float32(2**23)
-    with np.errstate(over="ignore"):  # doubles beyond float32 become infinite, and are refused
+    # Doubles beyond float32 become infinite, and are refused.
+    with np.errstate(over="ignore", invalid="ignore"):
         samples = np.frombuffer(octets, kind).astype(np.float32)
     bits = {"<i2": 15, "<i4": 31}.get(kind)
     return samples if bits is None else samples / np.float32(2**bits)
