@@ -1,5 +1,7 @@
 """`data.decoder: tensorflow_io` against the usual way."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -8,6 +10,7 @@ from made import encoded
 
 from tfpipeline.config import DataConfig
 from tfpipeline.data.opening import open_audio
+from tfpipeline.data.pipeline import scoring_batches
 
 pytest.importorskip("tensorflow_io", reason="tensorflow-io is not of this set of requirements")
 
@@ -46,6 +49,14 @@ def test_it_equals_the_usual_way(clips, capsys):
         # A rounding of float32 may turn a sample to the next of 16 bits.
         assert np.abs(received - expected).max() <= 2**-15
         assert np.mean(received != expected) < 0.01
+
+
+def test_a_clip_that_vanishes_is_told_in_one_line(clips):
+    kept, audio, _ = open_audio(clips, decoder="tensorflow_io")
+    Path(kept["path"][3]).unlink()
+    message = r"3\.any: no such file any more\. Bring it"
+    with pytest.raises(FileNotFoundError, match=message), audio.lost.told():
+        list(scoring_batches(audio, 64_000, 8))
 
 
 def test_it_keeps_nothing():

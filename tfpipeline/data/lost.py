@@ -59,6 +59,12 @@ class LostClips:
         """Turns TensorFlow's account of what `add` raised inside a pipeline into that one line."""
         try:
             yield
+        except tf.errors.NotFoundError as error:  # by tensorflow-io's way, which reads in the graph
+            missing = error.message.splitlines()[0].partition("; No such file")[0]
+            raise FileNotFoundError(
+                f"{missing}: no such file any more. Bring it back, and go on with --resume, or "
+                "--set data.decoder=auto, which leaves it out."
+            ) from None
         except tf.errors.OpError:
             self.check()
             raise

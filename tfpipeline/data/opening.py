@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -84,9 +84,7 @@ def open_audio(
         ValueError: too many clips cannot be used.
     """
     if decoder == "tensorflow_io":
-        from tfpipeline.data.tensorflow_io import open_in_graph
-
-        return open_in_graph(clips)
+        return _open_in_graph(clips)
     if cache == "none":
         return _open_files(clips)
     decoded = DecodedFiles(clips["path"])
@@ -163,12 +161,20 @@ def _open_files(clips: pd.DataFrame) -> tuple:
     """`open_audio` with nothing kept: whatever the number of clips, memory holds their names."""
     screening = screen_once(clips["path"].tolist())
     kept, skipped = drop_skipped(clips, screening.reasons)
-    return kept, audio_of_files(kept, clips, screening), skipped
+    return kept, _audio(kept, clips, screening, None), skipped
 
 
-def audio_of_files(kept: pd.DataFrame, clips: pd.DataFrame, screening: Screening) -> Audio:
-    """The audio of the clips that were kept, each decoded from its file whenever it is needed."""
-    return _audio(kept, clips, screening, None)
+def _open_in_graph(clips: pd.DataFrame) -> tuple:
+    """`open_audio` with tensorflow-io."""
+    from tfpipeline.data.tensorflow_io import GraphDecoder
+
+    decoder = GraphDecoder(len(clips))
+    screening = screen_clips(clips["path"].tolist(), decoder.note)
+    kept, skipped = drop_skipped(clips, screening.reasons)
+    audio = _audio(kept, clips, screening, None)
+    rows = np.delete(np.arange(len(clips)), sorted(screening.reasons))
+    waveform = decoder.waveform(kept["path"].tolist(), rows, audio.waveform)
+    return kept, replace(audio, waveform=waveform), skipped
 
 
 def _open_on_disk(clips: pd.DataFrame, decoded: DecodedFiles) -> tuple:

@@ -8,12 +8,10 @@ others go on through Python.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from tfpipeline.data.audio import SOURCE_RATES
@@ -22,8 +20,6 @@ from tfpipeline.data.audio.channels import mix_in_graph
 from tfpipeline.data.audio.decode import Decoded
 from tfpipeline.data.audio.resample import resample_in_graph
 from tfpipeline.data.audio.wav_graph import decode_wav, on_grid
-from tfpipeline.data.opening import Audio, audio_of_files
-from tfpipeline.data.screening import drop_skipped, screen_clips
 
 # As `Decoded.format` names them; 0 is all else.
 FORMATS = {
@@ -32,49 +28,58 @@ FORMATS = {
 }  # fmt: skip
 
 
-def open_in_graph(clips: pd.DataFrame) -> tuple[pd.DataFrame, Audio, pd.DataFrame]:
-    """`data.opening.open_audio` with tensorflow-io.
+class GraphDecoder:
+    """Learns which clips the graph can decode, and decodes them there.
 
+    Args:
+        n_clips: how many there are.
     Raises:
-        ValueError: too many clips cannot be used, or tensorflow-io does not work here.
+        ValueError: tensorflow-io does not work here.
     """
-    decoders = _decoders()
-    kinds = np.zeros(len(clips), np.int32)
-    rates = np.zeros(len(clips), np.int32)
 
-    def note(index: int, clip: Decoded) -> None:
+    def __init__(self, n_clips: int):
+        self._decoders = _decoders()
+        self._kinds = np.zeros(n_clips, np.int32)
+        self._rates = np.zeros(n_clips, np.int32)
+
+    def note(self, index: int, clip: Decoded) -> None:
+        """Takes in what a clip is."""
         plain = len(clip.channels) == 1 and set(clip.remarks) <= {TELEPHONE_REMARK}
         if plain and clip.rate in SOURCE_RATES:
-            kinds[index], rates[index] = FORMATS.get(clip.format, 0), clip.rate
+            self._kinds[index], self._rates[index] = FORMATS.get(clip.format, 0), clip.rate
 
-    screening = screen_clips(clips["path"].tolist(), note)
-    kept, skipped = drop_skipped(clips, screening.reasons)
-    rows = np.delete(np.arange(len(clips)), sorted(screening.reasons))
-    kinds, rates = kinds[rows], rates[rows]
-    others = int((kinds == 0).sum())
-    if others:
-        print(f"{others} of {len(kept)} clips are not decoded by tensorflow-io", file=sys.stderr)
-    audio = audio_of_files(kept, clips, screening)
-    in_python = audio.waveform
-    paths, kinds, rates = (
-        tf.constant(kept["path"].to_list()),
-        tf.constant(kinds),
-        tf.constant(rates),
-    )
+    def waveform(self, paths: list[str], rows: np.ndarray, in_python: Callable) -> Callable:
+        """In-graph function: index (scalar int64) → float32 (samples,).
 
-    def waveform(index: tf.Tensor) -> tf.Tensor:
-        kind = tf.gather(kinds, index)
+        Args:
+            paths: of the clips that are kept.
+            rows: of these, as they were noted.
+            in_python: the same function for the clips that the graph cannot decode.
+        """
+        others = int((self._kinds[rows] == 0).sum())
+        if others:
+            print(
+                f"{others} of {len(rows)} clips are not decoded by tensorflow-io", file=sys.stderr
+            )
+        names = tf.constant(paths)
+        kinds, rates = tf.constant(self._kinds[rows]), tf.constant(self._rates[rows])
 
-        def in_graph() -> tf.Tensor:
-            contents = tf.io.read_file(tf.gather(paths, index))
-            samples = tf.switch_case(kind - 1, [lambda own=own: own(contents) for own in decoders])
+        def decoded(index: tf.Tensor) -> tf.Tensor:
+            contents = tf.io.read_file(tf.gather(names, index))
+            samples = tf.switch_case(
+                tf.gather(kinds, index) - 1,
+                [lambda decode=decode: decode(contents) for decode in self._decoders],
+            )
             mono = mix_in_graph(tf.ensure_shape(samples, [None, None]))[:1]
             return on_grid(resample_in_graph(mono, tf.gather(rates, index)))[0]
 
-        found = tf.cond(kind > 0, in_graph, lambda: in_python(index))
-        return tf.ensure_shape(found, [None])
+        def waveform(index: tf.Tensor) -> tf.Tensor:
+            found = tf.cond(
+                tf.gather(kinds, index) > 0, lambda: decoded(index), lambda: in_python(index)
+            )
+            return tf.ensure_shape(found, [None])
 
-    return kept, dataclasses.replace(audio, waveform=waveform), skipped
+        return waveform
 
 
 def _decoders() -> list[Callable[[tf.Tensor], tf.Tensor]]:
