@@ -38,6 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", type=Path, help="a checkout to compare with")
     parser.add_argument("--files", type=int, default=1000, help="of each format")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--hours", type=float, default=3)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--batches-of", nargs=2, metavar=("FOLDER", "DECODER"))
@@ -75,7 +76,7 @@ def _batches(paths: list[str], folder: Path, flags) -> None:
     }
     rates: dict[tuple, list[float]] = {key: [] for key in workers}
     try:
-        for number in range(ROUNDS + 1):
+        for number in range(flags.rounds + 1):
             for key, worker in workers.items():
                 worker.stdin.write("\n")
                 worker.stdin.flush()

@@ -3,10 +3,11 @@
     python tests/benchmarks/bench_predict.py RUN [--hours 3] [--only files long cold]
 
 In one run it prints (a) clips/s of `predict --out` over the WAV files of the demo corpus, and over
-FLAC files of the same, and the ratio to the bare compiled model on a batch held in memory, in interleaved rounds; the start of the
-process is not counted; (b) how many times faster than real time a FLAC file of three hours, made of
-the corpus's speech at 24 kHz, is judged, and the peak memory of the whole process; (c) the seconds
-of a whole process that judges one file, until its row is there, and of processor.
+FLAC files of the same, and the ratio to the bare compiled model on a batch held in memory, in
+interleaved rounds; the start of the process is not counted; (b) how many times faster than real
+time a FLAC file of three hours, made of the corpus's speech at 24 kHz, is judged, and the peak
+memory of the whole process; (c) the seconds of a whole process that judges one file, until its row
+is there, and of processor.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ class FfmpegSource:
     Of a video with several audio tracks the default one is taken, or the first that sounds.
 
     Attributes:
-        rate, channels: of the samples; format: `ffmpeg`; frames: None, not known; is_float: of PCM alone.
+        rate, channels, is_float: of the samples.
+        format: `ffmpeg`; frames: None, not known.
         remarks: what was noticed.
 
     Args:
