@@ -5,8 +5,9 @@
 In one run it prints (a) clips/s from FLAC and from MP3 files of real speech to batches of windows,
 by `open_audio` with cache none, with the decoder auto, with tensorflow_io where that is installed,
 and, with `--before`, by the package of another checkout (`git worktree add --detach CHECKOUT
-COMMIT`), each in a process of its own, in interleaved rounds, medians, and the ratios; (b) the
-memory that decoding files of three hours takes above that of decoding a short one, and the time.
+COMMIT`), each in a process of its own, in interleaved rounds, medians, and the ratios; and the
+processor time of a clip, which a busy machine changes less; (b) the memory that decoding files of
+three hours takes above that of decoding a short one, and the time.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", type=Path, help="a checkout to compare with")
     parser.add_argument("--files", type=int, default=1000, help="of each format")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--hours", type=float, default=3)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--batches-of", nargs=2, metavar=("FOLDER", "DECODER"))
@@ -74,14 +76,16 @@ def _batches(paths: list[str], folder: Path, flags) -> None:
         for way, (checkout, decoder) in ways.items()
     }
     rates: dict[tuple, list[float]] = {key: [] for key in workers}
+    processor: dict[tuple, list[float]] = {key: [] for key in workers}  # ms a clip
     try:
-        for number in range(ROUNDS + 1):
+        for number in range(flags.rounds + 1):
             for key, worker in workers.items():
                 worker.stdin.write("\n")
                 worker.stdin.flush()
-                rate = float(worker.stdout.readline())
+                rate, busy = map(float, worker.stdout.readline().split())
                 if number:  # the first screens the files, and fills caches
                     rates[key].append(rate)
+                    processor[key].append(1e3 * busy)
     finally:
         for worker in workers.values():
             worker.stdin.close()
@@ -95,7 +99,8 @@ def _batches(paths: list[str], folder: Path, flags) -> None:
             print(
                 f"{kind:5s} {way:14s} {statistics.median(rates[kind, way]):7.1f} clips/s, "
                 f"{statistics.median(ratios):.2f} of {[*ways][-1]} "
-                f"(paired rounds {min(ratios):.2f} to {max(ratios):.2f})"
+                f"(paired rounds {min(ratios):.2f} to {max(ratios):.2f}); "
+                f"{statistics.median(processor[kind, way]):.2f} ms of processor a clip"
             )
     last = [*ways][-1]
     for way in ways:
@@ -145,10 +150,11 @@ def _serve_batches(folder: str, decoder: str) -> int:
         if batches is None:
             kept, audio, _ = open_audio(clips, "none", *([decoder] if decoder else []))
             batches = scoring_batches(audio, WINDOW, BATCH)
-        began = time.perf_counter()
+        began, before = time.perf_counter(), time.process_time()
         for _ in batches:
             pass
-        print(len(kept) / (time.perf_counter() - began), flush=True)
+        busy = (time.process_time() - before) / len(kept)
+        print(len(kept) / (time.perf_counter() - began), busy, flush=True)
     return 0
 
 

@@ -4,9 +4,9 @@
 
 Prints clips/s of the same compiled step on (a) one batch held in memory, (b) the pipeline over
 decoded audio in memory, (c) over decoded audio on disk, as `corpus cache` leaves it, (d) straight
-from files; interleaved rounds, medians, and the ratios of (b) to (d) to (a). Then the same of
-scoring: all training clips by `ClipScorer` against the compiled model on one batch. Without a
-manifest the demo corpus is used.
+from files, (e) straight from FLAC files of the same; interleaved rounds, medians, and the ratios of
+(b) to (e) to (a), and to (b). Then the same of scoring: all training clips by `ClipScorer` against
+the compiled model on one batch. Without a manifest the demo corpus is used.
 """
 
 from __future__ import annotations
@@ -15,15 +15,21 @@ import argparse
 import os
 import statistics
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import pandas as pd
+import soundfile
 import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.opening import open_audio
 from tfpipeline.models.backbones import BACKBONES
@@ -54,10 +60,15 @@ def main() -> int:
     detector.model.compile(
         "adam", keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=settings["jit"]
     )
+    folder = tempfile.TemporaryDirectory()
+    flac = _as_flac(train, Path(folder.name))
     streams = {
-        name: iter(training_stream(config, detector, open_audio(train, cache)[1], train))
-        for name, cache in (("cached", "memory"), ("on disk", "disk"), ("files", "none"))
-    }
+        name: iter(training_stream(config, detector, open_audio(own, cache)[1], own))
+        for name, cache, own in (
+            ("cached", "memory", train), ("on disk", "disk", train), ("files", "none", train),
+            ("FLAC files", "none", flac),
+        )
+    }  # fmt: skip
     held = next(streams["cached"])
     batch = config.training.batch_size
 
@@ -80,15 +91,28 @@ def main() -> int:
     print(f"{config.name}, batch {batch}, {settings}, {len(train)} clips")
     for name, measured in rates.items():
         median = statistics.median(measured)
-        paired = statistics.median(
-            one / other for one, other in zip(measured, rates["held in memory"], strict=True)
-        )
+        paired = {
+            other: statistics.median(
+                one / two for one, two in zip(measured, rates[other], strict=True)
+            )
+            for other in ("held in memory", "cached")
+        }
         print(
-            f"{name:15s} {median:7.1f} clips/s   {median / bare:.3f} of held in memory "
-            f"(median of paired rounds {paired:.3f})"
+            f"{name:15s} {median:7.1f} clips/s   {median / bare:.3f} of held in memory (median of "
+            f"paired rounds {paired['held in memory']:.3f}; to cached {paired['cached']:.3f})"
         )
     _scoring(detector, open_audio(train, "memory")[1], batch)
+    folder.cleanup()
     return 0
+
+
+def _as_flac(clips: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """The same clips, as FLAC files."""
+    paths = []
+    for number, path in enumerate(clips["path"]):
+        paths.append(str(folder / f"{number}.flac"))
+        soundfile.write(paths[-1], decode(path).waveform, SAMPLE_RATE)
+    return clips.assign(path=paths)
 
 
 def _scoring(detector, audio, batch: int) -> None:

@@ -32,7 +32,8 @@ from tfpipeline.data.audio.resample import block_resampler
 from tfpipeline.data.audio.sndfile import NotForSndfileError, SndfileSource
 from tfpipeline.data.audio.wav import WavSource, read_parts
 
-LOWEST_RATE, HIGHEST_RATE = 5, 768_000
+# Below the lowest there is no speech, and a few bytes would become hours at `SAMPLE_RATE`.
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 MOST_CHANNELS = 64
 # Of float samples beyond full scale above the others' RMS: speech has 15 to 35 dB, one damaged
 # sample far more.
@@ -131,7 +132,7 @@ class Recording:
                 samples += len(block)
                 # NaN stays NaN; and no array of absolute values is made.
                 peak = float(np.maximum(peak, np.maximum(block.max(), -block.min())))
-                if not np.isfinite(peak):
+                if not peak <= LOUDEST:
                     break
                 yield on_grid(block)
         check_levels(samples, peak, self.name)

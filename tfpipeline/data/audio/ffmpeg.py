@@ -41,7 +41,8 @@ class FfmpegSource:
     Of a video with several audio tracks the default one is taken, or the first that sounds.
 
     Attributes:
-        rate, channels: of the samples; format: `ffmpeg`; frames: None, not known; is_float: False.
+        rate, channels, is_float: of the samples.
+        format: `ffmpeg`; frames: None, not known.
         remarks: what was noticed.
 
     Args:
@@ -52,7 +53,6 @@ class FfmpegSource:
 
     format = "ffmpeg"
     frames = None
-    is_float = False
 
     def __init__(self, file: BinaryIO):
         self.remarks: list[str] = []
@@ -159,6 +159,7 @@ class FfmpegSource:
         """Counts the audio tracks that ffmpeg lists before it decodes."""
         tracks = TRACK.findall(said.partition("Stream mapping")[0])
         self._tracks = max(1, len(tracks))
+        self.is_float = any("Audio: pcm_f" in track for track in tracks)
         self._defaults = [at for at, track in enumerate(tracks) if "(default)" in track]
 
     def _command(self, span: tuple[int, int]) -> list[str]:
