@@ -59,6 +59,7 @@ def main() -> int:
         for _ in range(100):
             next(batches)
         _say("100 batches", started, f"{100 * BATCH / (time.perf_counter() - started):.0f} clips/s")
+        del batches  # it reads ahead, and the files go
     return 0
 
 
