@@ -151,11 +151,10 @@ class Recording:
             self.remarks.append(self._mix.remark)
         if not self._source.is_float or heard.peak <= 1:
             return
-        others = heard.rms_without_peak
-        if heard.peak > min(LOUDEST, HIGHEST_CREST * others):
+        if heard.peak > min(LOUDEST, HIGHEST_CREST * heard.rms_without_peak):
             raise UnusableError(
-                f"{self.name}: samples must lie in [-1, 1]. Received: one of ±{heard.peak:.3g} "
-                f"among others of ±{others:.3g}. Is the file damaged?"
+                f"{self.name}: samples must lie in [-1, 1]. Received: one of ±{heard.peak:.3g}, "
+                "far beyond the others. Is the file damaged?"
             )
         self._gain = 1 / heard.peak
         self.remarks.append(f"scale: float samples reach ±{heard.peak:.3g}, scaled to ±1")
