@@ -108,6 +108,7 @@ def test_an_own_folder_trains_is_killed_and_resumed_and_predicts(folder, tmp_pat
     np.testing.assert_allclose([row["score"] for row in rows], scores["score"], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_files_that_vanish_while_a_network_trains(folder, tmp_path):
     live = tmp_path / "live"
     shutil.copytree(folder, live)
