@@ -172,7 +172,7 @@ def _open_in_graph(clips: pd.DataFrame) -> tuple:
     screening = screen_clips(clips["path"].tolist(), decoder.note)
     kept, skipped = drop_skipped(clips, screening.reasons)
     audio = _audio(kept, clips, screening, None)
-    rows = np.delete(np.arange(len(clips)), sorted(screening.reasons))
+    rows = screening.usable(len(clips))
     waveform = decoder.waveform(kept["path"].tolist(), rows, audio.waveform)
     return kept, replace(audio, waveform=waveform), skipped
 
@@ -222,7 +222,7 @@ def _audio(
         screening: of all.
         source: the in-graph function, or decoded files, or None: the clips' own files.
     """
-    rows = np.delete(np.arange(len(clips)), sorted(screening.reasons))
+    rows = screening.usable(len(clips))
     channels = None
     if screening.channels:
         channels = np.array([screening.channels.get(int(row), 1) for row in rows])

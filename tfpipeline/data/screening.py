@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK, is_telephone
@@ -56,6 +57,10 @@ class Screening:
             self.channels[index] = channels
         if remarks:
             self.remarks[index] = remarks
+
+    def usable(self, n_clips: int) -> np.ndarray:
+        """Indices of those of so many clips that can be used, in order."""
+        return np.delete(np.arange(n_clips), sorted(self.reasons))
 
 
 def screen_clips(paths: Sequence[str], keep: Callable[[int, Decoded], None]) -> Screening:

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpipeline.config import FrontEndConfig
+from tfpipeline.features.waveforms import check_waveforms
 
 TRANSITION_HZ = 35.0  # from what is removed to what is left as it is
 LOW_RATE = 500  # Hz; what is to be removed is estimated at this rate, at which it costs little
@@ -77,16 +78,7 @@ class Conditioning(keras.layers.Layer):
         Raises:
             ValueError: not of rank 2, or not float.
         """
-        if waveform.shape.rank != 2:
-            raise ValueError(
-                "waveform must have the shape (batch, samples). "
-                f"Received: {waveform.shape}. One clip needs waveform[None]; drop a channel axis."
-            )
-        if not waveform.dtype.is_floating:
-            raise ValueError(
-                "waveform must be float in [-1, 1]. "
-                f"Received: {waveform.dtype.name}. Is this PCM, to be divided by 32768?"
-            )
+        check_waveforms(waveform)
         waveform = tf.cast(waveform, "float32")
         if self._lowpass is not None:
             waveform -= self._lowpass(waveform)

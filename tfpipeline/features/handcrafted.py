@@ -21,6 +21,7 @@ from tfpipeline.features.conditioning import conditioning_layer
 from tfpipeline.features.feature_set import FeatureSet
 from tfpipeline.features.full import build_everything, build_full
 from tfpipeline.features.groups import in_groups
+from tfpipeline.features.waveforms import check_waveforms
 
 FEATURE_SETS: dict[str, Callable[[int], FeatureSet]] = {
     "baseline": build_baseline,
@@ -87,16 +88,7 @@ class HandcraftedFeatures(keras.layers.Layer):
             ValueError: not of rank 2, not float, or too short (a graph that learns the length only
                 when it runs raises tf.errors.InvalidArgumentError).
         """
-        if waveform.shape.rank != 2:
-            raise ValueError(
-                "waveform must have the shape (batch, samples). "
-                f"Received: {waveform.shape}. One clip needs waveform[None]; drop a channel axis."
-            )
-        if not waveform.dtype.is_floating:
-            raise ValueError(
-                "waveform must be float in [-1, 1]. "
-                f"Received: {waveform.dtype.name}. Is this PCM, to be divided by 32768?"
-            )
+        check_waveforms(waveform)
         self._check_length(waveform)
         # One clip at a time: products of other shapes round otherwise, and a feature that moves in
         # its last digit crosses thresholds of trees. In a graph the clips still run side by side.

@@ -18,6 +18,7 @@ from tfpipeline.features.filterbank import (
     padded_window,
 )
 from tfpipeline.features.groups import in_groups
+from tfpipeline.features.waveforms import check_waveforms
 
 SETTINGS = (
     *("sample_rate", "n_fft", "hop_length", "win_length", "window", "center", "pad_mode", "power"),
@@ -130,16 +131,7 @@ class LogMel(keras.layers.Layer):
         Raises:
             ValueError: not of rank 2, not float, or too short for one frame.
         """
-        if waveform.shape.rank != 2:
-            raise ValueError(
-                "waveform must have the shape (batch, samples). "
-                f"Received: {waveform.shape}. One clip needs waveform[None]; drop a channel axis."
-            )
-        if not waveform.dtype.is_floating:
-            raise ValueError(
-                "waveform must be float in [-1, 1]. "
-                f"Received: {waveform.dtype.name}. Is this PCM, to be divided by 32768?"
-            )
+        check_waveforms(waveform)
         samples = waveform.shape[1]
         if samples is None:
             samples = tf.shape(waveform)[1]
