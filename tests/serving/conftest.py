@@ -14,6 +14,7 @@ import tensorflow as tf
 from servers import CALIBRATION, CONFIG, MODEL, Server, genuine_server, make_contract, wav
 
 from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.data.audio.decode import on_grid
 from tfpipeline.data.clips import corpus_fingerprint
 from tfpipeline.data.opening import open_audio
 from tfpipeline.models.detector import build_detector
@@ -21,6 +22,12 @@ from tfpipeline.serving.complete import complete_run
 from tfpipeline.serving.contract import EXTRA, contract_text
 from tfpipeline.serving.signatures import ServedDetector
 from tfpipeline.training.run_folder import finish_run, start_run, write_environment
+
+
+@pytest.fixture(scope="session")
+def speech(speech):
+    """On the grid of 16 bits, as `decode` gives it and a client sends it."""
+    return on_grid(speech)
 
 
 @pytest.fixture(scope="session")
