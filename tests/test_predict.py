@@ -16,6 +16,7 @@ from matplotlib.image import imread
 from tfpipeline import predict
 from tfpipeline.config import CONFIGS, config_to_yaml, load_config
 from tfpipeline.data.audio.decode import decode
+from tfpipeline.data.audio.windows import stream_windows
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.scoring import ClipScorer
 from tfpipeline.serving import status
@@ -88,9 +89,7 @@ def test_scores_are_those_of_training(run, clips, capsys):
 
 
 def test_a_stream_of_a_long_file_scores_as_the_whole(run, speech, tmp_path, capsys, monkeypatch):
-    from tfpipeline.data import foreign
-
-    monkeypatch.setattr(foreign, "BLOCK", 50_021)
+    monkeypatch.setattr("tfpipeline.data.audio.sndfile.BLOCK", 50_021)
     judge = LocalJudge(run)
     scorer = ClipScorer(judge.detector.model, judge.window)
     for extra in (-1, 0, 1):
@@ -230,13 +229,9 @@ def server(run, monkeypatch):
 
         def segment_audio(self, contents):
             calls.append("bytes")
-            sound, rate = soundfile.read(io.BytesIO(contents[0]), dtype="float32")
-            assert rate in (8_000, 16_000)
-            from tfpipeline.data.audio.resample import resample
-            from tfpipeline.data.audio.windows import cut_windows
-
-            waveform = resample(sound, rate, 16_000)
-            scores = judge.score_windows(cut_windows(waveform[None], judge.window)[0])
+            assert soundfile.info(io.BytesIO(contents[0])).samplerate in (8_000, 16_000)
+            windows = stream_windows([decode(contents[0]).waveform], judge.window)
+            scores = judge.score_windows(np.concatenate([*windows]))
             own = scores.tolist()
             return [{"status": status.OK, "windows": len(own), "window_score": own}]
 

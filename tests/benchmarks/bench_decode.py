@@ -6,7 +6,8 @@ In one run it prints (a) clips/s from FLAC and from MP3 files of real speech to 
 by `open_audio` with cache none, with the decoder auto, with tensorflow_io where that is installed,
 and, with `--before`, by the package of another checkout (`git worktree add --detach CHECKOUT
 COMMIT`), each in a process of its own, in interleaved rounds, medians, and the ratios; and the
-processor time of a clip, which a busy machine changes less; (b) the memory that decoding files of
+processor time of a clip, which a busy machine changes less; and what telling telephone audio takes
+of it; (b) the memory that decoding files of
 three hours takes above that of decoding a short one, and the time.
 """
 
@@ -102,6 +103,7 @@ def _batches(paths: list[str], folder: Path, flags) -> None:
                 f"(paired rounds {min(ratios):.2f} to {max(ratios):.2f}); "
                 f"{statistics.median(processor[kind, way]):.2f} ms of processor a clip"
             )
+    print(f"telephone or not: {_telephone(folder / 'flac'):.2f} ms a clip")
     last = [*ways][-1]
     for way in ways:
         # Of both together: as long as one takes for as many files of each.
@@ -110,6 +112,21 @@ def _batches(paths: list[str], folder: Path, flags) -> None:
             for name in (way, last)
         )
         print(f"both  {way:14s} {own / other:.2f} of {last}")
+
+
+def _telephone(folder: Path) -> float:
+    """ms of processor time that `is_telephone` takes for a clip, the best of 30."""
+    import soundfile
+
+    from tfpipeline.data.audio.bandwidth import is_telephone
+
+    clip = soundfile.read(min(folder.iterdir()), dtype="float32")[0]
+    taken = []
+    for _ in range(30):
+        began = time.process_time()
+        is_telephone(clip)
+        taken.append(time.process_time() - began)
+    return 1e3 * min(taken)
 
 
 def _make_clips(paths: list[str], folder: Path, number: int) -> None:
