@@ -10,29 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 from replicas import Speech, indictts
 
-from tfpipeline import evaluate, predict, train
-from tfpipeline.data.corpora import CORPORA
+from tfpipeline import evaluate, predict
 from tfpipeline.evaluation.scores import read_scores
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tiny_in_the_table(tiny_corpus):
-    CORPORA["tiny"] = lambda path, split: tiny_corpus
-    yield
-    del CORPORA["tiny"]
+pytestmark = pytest.mark.usefixtures("tiny_in_the_table")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, tiny_in_the_table):
+def runs(tmp_path_factory, tiny_run):
     """Two small runs, one with scores of its own making."""
     folder = tmp_path_factory.mktemp("runs")
-    assert train.main([
-        "--model", "cnn", "--data", "tiny", "--run", str(folder / "one"),
-        "--set", "training.epochs=1", "--set", "training.batch_size=4",
-        "--set", "data.crop_seconds=1", "--set", "model.channels=[4, 8]",
-        "--set", "data.unseen_attacks=[hifigan]",
-    ]) == 0  # fmt: skip
-    shutil.copytree(folder / "one", folder / "two")
+    for name in ("one", "two"):
+        shutil.copytree(tiny_run, folder / name)
     scores = pd.read_csv(folder / "two" / "scores.csv")
     scores["score"] = (scores["label"] == "spoof") * 5.0 + np.arange(len(scores)) % 3
     scores.to_csv(folder / "two" / "scores.csv", index=False)

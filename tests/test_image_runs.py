@@ -14,17 +14,11 @@ SHORT = [
     "--set", "training.batch_size=4", "--set", "data.crop_seconds=1", "--set", "mel.n_mels=32",
     "--set", "training.head_epochs=0", "--set", "training.tensorboard=false",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_in_the_table(tiny_corpus):
-    CORPORA["tiny"] = lambda path, split: tiny_corpus
-    yield
-    del CORPORA["tiny"]
+pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "without_export")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, tiny_in_the_table):
+def run(tmp_path_factory, tiny_in_the_table, without_export):
     folder = tmp_path_factory.mktemp("runs") / "lite0"
     assert train.main(["--model", "efficientnet_lite0", *SHORT, "--run", str(folder)]) == 0
     return folder
@@ -36,7 +30,6 @@ def test_a_pretrained_run_says_what_it_began_with(run):
         "source": "imagenet", "file": "efficientnet-lite0-57934424.pth",
         "sha256": weights.EFFICIENTNET_LITE0_SHA256,
     }  # fmt: skip
-    assert (run / "serving" / "1" / "saved_model.pb").exists()
     assert not any("scratch" in n for n in json.loads((run / "metrics.json").read_text())["notes"])
 
 

@@ -107,8 +107,8 @@ def test_the_honest_split_shares_no_speaker_and_no_sentence(replica):
     assert clips.groupby(["part", "label"]).size().unstack().nunique(axis=1).eq(1).all()
 
 
-@pytest.mark.parametrize("suffix", ["", "_grouped"])
-def test_the_protocol_runs_end_to_end(suffix, replica, tmp_path, capsys):
+@pytest.mark.parametrize("suffix", ["", pytest.param("_grouped", marks=pytest.mark.slow)])
+def test_the_protocol_runs_end_to_end(suffix, replica, tmp_path, without_export):
     run = tmp_path / "run"
     argv = ["--model", f"indictts_cnn{suffix}", "--data", replica, "--run", str(run)]
     small = ["--set", "training.epochs=1", "--set", "training.tensorboard=false"]

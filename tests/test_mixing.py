@@ -158,7 +158,7 @@ def test_data_sections_that_make_no_sense(raw, message):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, tables):
+def runs(tmp_path_factory, tables, without_export):
     """One run on one half, tested on the other; a second one on both halves."""
     folder = tmp_path_factory.mktemp("runs")
     one = [*SMALL, "--data", tables["griffin"], "--test", tables["world"]]

@@ -88,6 +88,7 @@ def kill_in_the_third_epoch(argv):
     assert code == -signal.SIGKILL, said[-500:]
 
 
+@pytest.mark.slow
 def test_an_own_folder_trains_is_killed_and_resumed_and_predicts(folder, tmp_path, capsys):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert train.main(arguments(folder, whole)) == 0

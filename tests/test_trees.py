@@ -14,6 +14,7 @@ from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.data.opening import open_audio
+from tfpipeline.evaluation import auditing
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.models.classifiers.arrays import load_arrays
 from tfpipeline.models.classifiers.graph import log_odds
@@ -23,17 +24,11 @@ from tfpipeline.training import classifiers
 from tfpipeline.training.fit_features import fit_on_features, training_features
 
 TINY = ["--data", "tiny", "--set", "data.unseen_attacks=[hifigan]"]
+pytestmark = pytest.mark.usefixtures("tiny_in_the_table")
 CONTENTS = {
     "config.yaml", "environment.json", "trees.npz", "importances.csv", "calibration.json",
     "scores.csv", "metrics.json", "skipped.csv", "figures", "serving", "report.html", "audit.json",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_in_the_table(tiny_corpus):
-    CORPORA["tiny"] = lambda path, split: tiny_corpus
-    yield
-    del CORPORA["tiny"]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +38,7 @@ def runs(tmp_path_factory, tiny_in_the_table):
     patch = pytest.MonkeyPatch()
     some = {n: classifiers.CLASSIFIERS[n] for n in ("lightgbm", "histgb")}
     patch.setattr(classifiers, "CLASSIFIERS", some)
+    patch.setattr(auditing, "ROUNDS", 20)
     try:
         assert train.main(["--model", "trees", *TINY, "--run", str(folder)]) == 0
     finally:
@@ -137,6 +133,7 @@ def test_a_leaderboard_of_several(runs, tmp_path, capsys):
     assert (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.mark.slow  # test_commands has it of a network
 def test_export_alone_writes_the_next_version(runs, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(runs / "histgb", copy)

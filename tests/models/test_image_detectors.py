@@ -29,8 +29,8 @@ def detector_of(name, **options):
     ("name", "options"),
     [
         ("resnet18", {"image_channels": "deltas", "hidden": (16,)}),
-        ("efficientnet_lite0", {"image_channels": "learned"}),
-        ("convnexttiny", {}),
+        pytest.param("efficientnet_lite0", {"image_channels": "learned"}, marks=pytest.mark.slow),
+        pytest.param("convnexttiny", {}, marks=pytest.mark.slow),
     ],
 )
 def test_what_is_exported_equals_the_model(name, options, speech, tmp_path):

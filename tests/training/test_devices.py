@@ -26,7 +26,7 @@ manifest, overrides = sys.argv[1], json.loads(sys.argv[2])
 clips = hold_out_attacks(read_manifest(manifest), ["hifigan"])
 clips, audio, _ = open_audio(clips)
 config = load_config(CONFIGS / "cnn.yaml", [
-    "training.epochs=3", "training.batch_size=8", "training.tensorboard=false",
+    "training.epochs=2", "training.batch_size=8", "training.tensorboard=false",
     "model.channels=[4, 8]", "data.crop_seconds=1", "augment={}", "model.head_dropout=0",
     *overrides,
 ])
@@ -74,6 +74,7 @@ def test_the_mel_stage_runs_where_it_was_put(manifest, plain):
     np.testing.assert_allclose(moved["losses"], plain["losses"], rtol=1e-3)
 
 
+@pytest.mark.slow  # test_two_devices_train_one_model places its steps by the same key
 def test_the_training_step_runs_where_it_was_put(manifest, plain):
     moved = train(manifest, "training.devices=[/CPU:1]")
     assert all(device.endswith("CPU:1") for device in moved["variables"])
