@@ -17,7 +17,7 @@ import pytest
 import soundfile
 import soxr
 from readers import READERS
-from tiny import TINY_RUN
+from tiny import TINY
 
 from tfpipeline.data.clips import read_manifest
 from tfpipeline.data.corpora import CORPORA, demo
@@ -74,7 +74,9 @@ def made_once(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_corpus(made_once) -> pd.DataFrame:
     """The demo corpus of seven readers, one excerpt each: 7 originals, 21 spoofs. Not to change."""
-    folder = made_once("tiny_corpus", lambda folder: demo.build_demo(folder, READERS, excerpts_each=1))
+    folder = made_once(
+        "tiny_corpus", lambda folder: demo.build_demo(folder, READERS, excerpts_each=1)
+    )
     return read_manifest(folder / "manifest.csv")
 
 
@@ -88,7 +90,7 @@ def tiny_in_the_table(tiny_corpus):
 
 @pytest.fixture(scope="session")
 def tiny_run(made_once, tiny_corpus) -> Path:
-    """Folder of a complete run named `tiny` that `TINY_RUN` trained. To be copied, not changed."""
+    """Folder of a complete run named `tiny` that `TINY` trained. To be copied, not changed."""
 
     def make(folder):
         from tfpipeline import train
@@ -100,7 +102,7 @@ def tiny_run(made_once, tiny_corpus) -> Path:
             patch.setattr(auditing, "ROUNDS", 20)
             # Whatever `without_export` does in the module that asks first.
             patch.setattr(complete, "export_version", exporting.export_version)
-            assert train.main([*TINY_RUN, "--run", str(folder / "tiny")]) == 0
+            assert train.main([*TINY, "--run", str(folder / "tiny")]) == 0
 
     return made_once("tiny_run", make) / "tiny"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from tiny import TINY_RUN
+from tiny import TINY
 
 from tfpipeline import export, predict, train
 from tfpipeline.data.corpora import CORPORA
@@ -107,7 +107,7 @@ def one_line(capsys):
 
 
 def test_a_complete_run_is_not_replaced_unasked(run, capsys):
-    assert train.main([*TINY_RUN, "--run", str(run)]) == 2
+    assert train.main([*TINY, "--run", str(run)]) == 2
     assert "replace it with --overwrite" in one_line(capsys)
     assert (run / "metrics.json").exists()
 
@@ -116,10 +116,10 @@ def test_bad_usage_is_one_line_and_exit_code_2(capsys, tmp_path, run):
     cases = [
         (train, ["--model", "nonesuch"], "Configs that can be named with --model: baseline_cnn"),
         (train, [], "--model or --config is needed"),
-        (train, [*TINY_RUN, "--set", "training.epoch=3"], "unknown key training.epoch"),
-        (train, [*TINY_RUN, "--set", "model.depth=3", "--run", str(tmp_path / "a")], "model.depth"),
-        (train, [*TINY_RUN, "--data", "mine", "--run", str(tmp_path / "b")], "a corpus must be one"),
-        (train, [*TINY_RUN, "--resume", "--run", str(tmp_path / "c")], "--resume needs a stopped run"),
+        (train, [*TINY, "--set", "training.epoch=3"], "unknown key training.epoch"),
+        (train, [*TINY, "--set", "model.depth=3", "--run", str(tmp_path / "a")], "model.depth"),
+        (train, [*TINY, "--data", "mine", "--run", str(tmp_path / "b")], "a corpus must be one"),
+        (train, [*TINY, "--resume", "--run", str(tmp_path / "c")], "--resume needs a stopped run"),
         (predict, ["--run", "nonesuch", "a.wav"], "no run in saved_models/nonesuch"),
         (export, ["--run", str(tmp_path)], "no run in"),
     ]
@@ -162,12 +162,12 @@ def test_a_killed_run_is_resumed(tmp_path, monkeypatch, capsys, run):
     with monkeypatch.context() as patched:
         stop_after_one_epoch(patched, SystemExit("killed"))
         with pytest.raises(SystemExit):
-            train.main([*TINY_RUN, "--run", str(target)])
+            train.main([*TINY, "--run", str(target)])
     assert not target.exists()
-    other = [*TINY_RUN, "--set", "training.epochs=3", "--run", str(target), "--resume"]
+    other = [*TINY, "--set", "training.epochs=3", "--run", str(target), "--resume"]
     assert train.main(other) == 2
     assert "--resume goes on with the same config" in one_line(capsys)
-    assert train.main([*TINY_RUN, "--run", str(target), "--resume"]) == 0
+    assert train.main([*TINY, "--run", str(target), "--resume"]) == 0
     same_losses(target, run)
     assert {path.name for path in target.iterdir()} == CONTENTS - {"serving"}
 
@@ -177,13 +177,13 @@ def test_ctrl_c_leaves_a_usable_run_that_can_be_resumed(tmp_path, monkeypatch, c
     target = tmp_path / "interrupted"
     with monkeypatch.context() as patched:
         stop_after_one_epoch(patched, KeyboardInterrupt)
-        assert train.main([*TINY_RUN, "--run", str(target)]) == 130
+        assert train.main([*TINY, "--run", str(target)]) == 130
     assert "--resume" in capsys.readouterr().err
     assert {path.name for path in target.iterdir()} == {*CONTENTS, "checkpoint.npz"} - {"serving"}
     file = read_scores(target / "scores.csv")["path"][0]
     assert predict.main(["--run", str(target), file]) == 0
-    assert train.main([*TINY_RUN, "--run", str(target)]) == 2  # not replaced unasked
-    assert train.main([*TINY_RUN, "--run", str(target), "--resume"]) == 0
+    assert train.main([*TINY, "--run", str(target)]) == 2  # not replaced unasked
+    assert train.main([*TINY, "--run", str(target), "--resume"]) == 0
     same_losses(target, run)
     assert {path.name for path in target.iterdir()} == CONTENTS - {"serving"}
 
@@ -193,10 +193,10 @@ def test_a_full_disk_is_one_line_and_the_run_can_be_resumed(tmp_path, monkeypatc
     target = tmp_path / "full"
     with monkeypatch.context() as patched:
         stop_after_one_epoch(patched, OSError(28, "No space left on device"))
-        assert train.main([*TINY_RUN, "--run", str(target)]) == 2
+        assert train.main([*TINY, "--run", str(target)]) == 2
     assert "No space left on device" in one_line(capsys)
     assert not target.exists()
-    assert train.main([*TINY_RUN, "--run", str(target), "--resume"]) == 0
+    assert train.main([*TINY, "--run", str(target), "--resume"]) == 0
     same_losses(target, run)
 
 
@@ -207,7 +207,7 @@ def test_bad_clips_are_listed_or_stop_the_run(tmp_path, capsys, tiny_corpus, mon
     clips.loc[row, "path"] = str(tmp_path / "bad.wav")
     monkeypatch.setitem(CORPORA, "tiny", lambda path, split: clips)
     target = tmp_path / "run"
-    argv = [*TINY_RUN, "--set", "training.epochs=1", "--run", str(target)]
+    argv = [*TINY, "--set", "training.epochs=1", "--run", str(target)]
     assert train.main(argv) == 0
     table = " ".join(capsys.readouterr().out.split())
     assert "No figure says how the model does on other fakes" in table

@@ -13,7 +13,6 @@ from replicas import Speech, indictts
 from tfpipeline import evaluate, predict
 from tfpipeline.evaluation.scores import read_scores
 
-
 pytestmark = pytest.mark.usefixtures("tiny_in_the_table")
 
 

@@ -109,6 +109,7 @@ def test_a_stopped_build_goes_on_where_it_was(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_channel_level_silence_and_length_tell_nothing():
     """A classifier that sees only those stays near AUC .5, over all readers.
 

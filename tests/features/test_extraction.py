@@ -58,10 +58,10 @@ def test_one_row_a_window_in_order(corpus, monkeypatch):
 def test_windows_are_conditioned_first(corpus):
     _, audio, clips = corpus
     windows = np.stack([window for clip in clips for window in windows_by_hand(clip)])
-    expected = HandcraftedFeatures("full")(Conditioning()(windows)).numpy()
-    table = extraction.extract_features(audio, "full", WINDOW, FrontEndConfig())
+    expected = HandcraftedFeatures("baseline")(Conditioning()(windows)).numpy()
+    table = extraction.extract_features(audio, "baseline", WINDOW, FrontEndConfig())
     np.testing.assert_allclose(table.iloc[:, 2:], expected, rtol=1e-4, atol=1e-4)
-    raw = extraction.extract_features(audio, "full", WINDOW, RAW)
+    raw = extraction.extract_features(audio, "baseline", WINDOW, RAW)
     assert not np.allclose(raw.iloc[:, 2:], expected, rtol=1e-2)
 
 

@@ -82,9 +82,6 @@ def test_the_head_learns_first_alone(clips, audio, tmp_path):
     assert any(path.startswith("score") for path in moved)
     assert not any("conv" in path or path.startswith("norm") for path in moved)
     assert pretrained.source == "none"
-    both = config_of("training.head_epochs=1")
-    detector, selection, _ = fit_network(both, clips, audio, tmp_path / "both")
-    assert len(selection.history) == 2
 
 
 def test_batch_normalisation_stays_frozen_if_asked(clips, audio, tmp_path):

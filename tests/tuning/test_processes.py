@@ -78,6 +78,7 @@ def epochs_told(run, trial):
     return [int(line.split()[1]) for line in log.splitlines() if line.startswith("epoch")]
 
 
+@pytest.mark.slow  # test_tune has a search that is stopped in this process
 def test_a_killed_search_goes_on_where_it_stopped(command, start, tmp_path):
     run = tmp_path / "run"
     first = start(command, "first")
@@ -99,6 +100,7 @@ def test_a_killed_search_goes_on_where_it_stopped(command, start, tmp_path):
     assert json.loads((run / "search.json").read_text())["trials"]["completed"] == 2
 
 
+@pytest.mark.slow
 def test_a_chief_and_two_workers_one_of_them_killed(command, start, tmp_path):
     run = tmp_path / "run"
     with socket.socket() as free:

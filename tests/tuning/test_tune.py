@@ -12,9 +12,9 @@ from tensorflow.python.framework.func_graph import FuncGraph
 from tfpipeline import train, tune
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data import opening
-from tfpipeline.data.corpora import CORPORA
 from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
+from tfpipeline.training.selection import Selection
 from tfpipeline.tuning import trial as trials
 from tfpipeline.tuning.folds import grouped_folds
 from tfpipeline.tuning.objective import Objective
@@ -26,14 +26,8 @@ SMALL_CNN = [
     *TINY, "--model", "cnn", "--set", "training.batch_size=4", "--set", "data.crop_seconds=1",
     "--set", "model.channels=[4, 8]", "--set", "mel.n_mels=32",
 ]  # fmt: skip
+pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "without_export")
 TREES = [*TINY, "--model", "lightgbm", "--set", "features.set=baseline", "--folds", "3"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_in_the_table(tiny_corpus):
-    CORPORA["tiny"] = lambda path, split: tiny_corpus
-    yield
-    del CORPORA["tiny"]
 
 
 @pytest.fixture(scope="module")
@@ -192,12 +186,12 @@ def test_a_search_in_which_nothing_completes_fails(tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def pruned(tmp_path_factory, tiny_in_the_table):
-    """A complete small Hyperband search over the CNN, compared on folds."""
+    """A complete small Hyperband search over the CNN."""
     folder = tmp_path_factory.mktemp("pruned")
     space = space_file(folder, {"training.learning_rate": {"float": [1e-3, 1e-1], "log": True}})
     argv = [
-        *SMALL_CNN, "--space", space, "--algorithm", "hyperband", "--max-epochs", "3", "--folds",
-        "3", "--run", str(folder / "run"),
+        *SMALL_CNN, "--space", space, "--algorithm", "hyperband", "--max-epochs", "3",
+        "--run", str(folder / "run"),
     ]  # fmt: skip
     assert tune.main(argv) == 0
     return folder / "run"
@@ -228,6 +222,34 @@ def test_a_network_that_is_trained_on_equals_one_trained_at_once(pruned, bench, 
         assert second.figures[name] == pytest.approx(at_once[name], abs=2e-3)
 
 
+def test_a_search_that_is_stopped_in_a_trial_goes_on_there(tmp_path, monkeypatch):
+    space = space_file(tmp_path, {"training.learning_rate": {"float": [1e-3, 1e-1], "log": True}})
+    run, save = tmp_path / "run", Selection.save
+    argv = [*SMALL_CNN, "--space", space, "--max-trials", "1", "--max-epochs", "2"]
+    argv += ["--algorithm", "random", "--run", str(run)]
+    trial = run / "trials" / "trial_0"
+
+    def stop_in_the_trial(self):
+        save(self)
+        if trial.exists():
+            raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Selection, "save", stop_in_the_trial)
+        with pytest.raises(SystemExit):
+            tune.main(argv)
+    before = read_records(run)
+    assert [own.trial for own in before] == ["start"]
+    assert (trial / "checkpoint.npz").exists()
+    assert tune.main([*argv, "--resume"]) == 0
+    after = {own.trial: own for own in read_records(run)}
+    assert set(after) == {"start", "0"}
+    assert after["start"] == before[0]
+    assert after["0"].status == "completed"
+    epochs = [line for line in (trial / "log.txt").read_text().splitlines() if "epoch " in line]
+    assert [line.split()[1] for line in epochs] == ["1", "2"]
+
+
 def test_no_graph_of_a_network_stays_behind(bench, tmp_path):
     """The step's graph is 10 MB, and was kept for each network."""
 
@@ -242,6 +264,18 @@ def test_no_graph_of_a_network_stays_behind(bench, tmp_path):
     assert graphs() <= before
 
 
+@pytest.mark.slow
+def test_a_networks_best_trial_is_compared_with_its_start_on_folds(tmp_path):
+    space = space_file(tmp_path, {"training.learning_rate": {"float": [1e-3, 1e-1], "log": True}})
+    argv = [*SMALL_CNN, "--space", space, "--max-trials", "1", "--max-epochs", "1", "--folds", "3"]
+    assert tune.main([*argv, "--algorithm", "random", "--run", str(tmp_path / "run")]) == 0
+    summary = json.loads((tmp_path / "run" / "search.json").read_text())
+    assert summary["chosen_on"] == "folds"
+    aucs = [summary[name]["folds"]["auc"] for name in ("start", "best")]
+    assert aucs[summary["chosen"] != "start"] == max(aucs)
+
+
+@pytest.mark.slow  # the search over LightGBM has it, to the last digits
 def test_best_yaml_of_a_network_trains_to_what_the_search_saw(pruned, tmp_path):
     summary = json.loads((pruned / "search.json").read_text())
     argv = ["--config", str(pruned / "best.yaml"), "--run", str(tmp_path / "run")]
