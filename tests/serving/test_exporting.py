@@ -87,12 +87,13 @@ def test_versions_are_numbered_onward_and_never_replaced(copy):
 
 def test_scores_that_are_not_the_runs_are_refused(copy, capsys):
     said = read_scores(copy / "scores.csv")
-    for row in (-1, 0):  # which are in different batches; the first goes through all signatures
-        table = said.copy()
-        table.loc[table.index[row], "score"] += 3e-4
-        table.to_csv(copy / "scores.csv", index=False)
-        with pytest.raises(ValueError, match=r"what the run said, to 0\.0001 in log-odds"):
-            check_export(open_run(copy), copy / "serving" / "1")
+    changed = said.copy()
+    changed.loc[changed.index[-1], "score"] += 3e-4  # not among those that go through all
+    changed.to_csv(copy / "scores.csv", index=False)
+    with pytest.raises(ValueError, match=r"what the run said, to 0\.0001 in log-odds"):
+        check_export(open_run(copy), copy / "serving" / "1")
+    said.loc[0, "score"] += 3e-4
+    said.to_csv(copy / "scores.csv", index=False)
     assert export.main(["--run", str(copy)]) == 2
     assert "an export must say what the run said, to 0.0001 in log-odds" in one_line(capsys)
     assert versions(copy / "serving") == [1]
@@ -124,9 +125,6 @@ def test_a_serving_root(copy, tmp_path, capsys):
     assert {path.name for path in root.iterdir()} == {
         "tiny", "models.config", "batching.config", "monitoring.config", "compose.yaml",
     }  # fmt: skip
-    (root / "models.config").write_text("no config")
-    assert export.main([*argv, "--unchecked"]) == 2
-    assert "expected a ModelServerConfig" in one_line(capsys)
 
 
 @pytest.mark.parametrize(

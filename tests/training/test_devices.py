@@ -68,6 +68,7 @@ def plain(manifest):
     return train(manifest)
 
 
+@pytest.mark.slow  # test_pipeline puts a stage on a device, test_fit trains through it
 def test_the_mel_stage_runs_where_it_was_put(manifest, plain):
     moved = train(manifest, "mel.place=pipeline", "mel.device=/CPU:1")
     assert moved["input"].endswith("CPU:1")
