@@ -133,7 +133,7 @@ def test_a_leaderboard_of_several(runs, tmp_path, capsys):
     assert (tmp_path / "out" / "report.html").exists()
 
 
-@pytest.mark.slow  # test_commands has it of a network
+@pytest.mark.slow  # serving/test_exporting has it of a network
 def test_export_alone_writes_the_next_version(runs, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(runs / "histgb", copy)

@@ -70,17 +70,11 @@ def calm(built, speech):
     kernel.assign(kernel * 5 / np.abs(built.model(windows, training=False)).max())
 
 
-# A network, trees that are walked and trees that are not; the others differ in what is tested in
-# this process: backbones, links, dense layers.
-QUICK = ("cnn", "random_forest", "catboost")
+# The others differ in what is tested in this process: backbones, kinds of trees, dense layers.
+QUICK = ("cnn", "random_forest")
 PARAMS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name in (*NETWORKS, *FITTED)
-]
-# The protocols are the same for all graphs.
-SERVED = [
-    pytest.param(*own.values, marks=() if own.values == ("cnn",) else pytest.mark.slow)
-    for own in PARAMS
 ]
 
 
@@ -225,7 +219,7 @@ def served(version):
     models.close()
 
 
-@pytest.mark.parametrize("detector", SERVED, indirect=True)
+@pytest.mark.slow  # the protocols are the same for all graphs; test_stand_in has a run's
 def test_both_protocols_equal_the_model_in_memory(detector, version, clips, served):
     scorer = ClipScorer(detector[1].model, detector[1].window)
     expected = [scorer.score_waveform(clip) for clip in clips]
