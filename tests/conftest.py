@@ -108,12 +108,20 @@ def tiny_run(made_once, tiny_corpus) -> Path:
 
 
 @pytest.fixture(scope="module")
-def without_export():
-    """Runs that are trained get no export, and their audit few rounds: other tests check both."""
+def quick_audit():
+    """The audit that a training begins with draws few rounds: its own tests draw all."""
     from tfpipeline.evaluation import auditing
-    from tfpipeline.serving import complete
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(auditing, "ROUNDS", 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+def without_export(quick_audit):
+    """Runs that are trained get no export: `tiny_run` has one."""
+    from tfpipeline.serving import complete
+
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(complete, "export_version", lambda *arguments: None)
         yield
