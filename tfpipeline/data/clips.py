@@ -162,7 +162,7 @@ def check_sides(
             where = ", ".join(sorted(set(side[clips[column] == name])))
             raise ValueError(
                 f"{source}: no {column} stands on two sides. Received: {name} in {where}. "
-                "Split again by speaker."
+                f"Split again by {column}, or train all the same with --allow-overlap."
             )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, check_sides, normalise_manifest
+from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, normalise_manifest
 from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
 from tfpipeline.data.splits import split_by_best_group
 
@@ -54,7 +54,7 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
     Raises:
         FileNotFoundError: there is no such table.
         ValueError: it cannot be read, a column is missing, a value is not understood, a file is
-            missing or stands in it twice, or a speaker or source stands on two sides.
+            missing or stands in it twice.
     """
     table = Path(path).expanduser()
     clips = _named_columns(_read_any(table), str(table))
@@ -65,7 +65,6 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
     clips = normalise_manifest(clips, str(table))
     given = clips["part"] != UNKNOWN
     if given.all():
-        check_sides(clips, str(table))
         counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
         return clips, [f"parts as the table names them: {counts}"]
     if given.any():

@@ -1,0 +1,35 @@
+"""Training on tables whose parts are not as they should be: overlapping, or without a test part."""
+
+import json
+
+import pytest
+
+from tfpipeline import train
+from tfpipeline.data.clips import write_manifest
+
+SMALL = ["--model", "gaussian_nb", "--set", "data.unseen_attacks=[]"]
+
+
+def written(folder, clips):
+    write_manifest(folder / "clips.csv", clips)
+    return f"manifest:{folder / 'clips.csv'}"
+
+
+def test_speakers_that_overlap_are_a_note_if_allowed(tmp_path, tiny_corpus, capsys):
+    clips = tiny_corpus.copy()
+    speaker = clips.loc[clips["part"] == "train", "speaker"].iloc[0]
+    tested = clips["part"] == "test"
+    clips.loc[tested, "speaker"] = speaker
+    argv = [*SMALL, "--data", written(tmp_path, clips), "--run", str(tmp_path / "run")]
+    assert train.main(argv) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"Received: {speaker} in test, train" in error
+    assert "--allow-overlap" in error
+    assert train.main([*argv, "--allow-overlap"]) == 0
+    note = (
+        "1 values of speaker overlap between splits (data.allow_overlap lets them): the figures "
+        "say little of a new speaker"
+    )
+    assert note in json.loads((tmp_path / "run" / "metrics.json").read_text())["notes"]
+    assert note in (tmp_path / "run" / "report.html").read_text()
+    assert "allow_overlap: true" in (tmp_path / "run" / "config.yaml").read_text()
