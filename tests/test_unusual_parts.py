@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from tfpipeline import train
 from tfpipeline.data.clips import write_manifest
 

@@ -25,6 +25,8 @@ from tfpipeline.data.groups import joined_groups, unit_hashes
 from tfpipeline.data.placing import fill_parts, place_groups
 from tfpipeline.data.splits import SHARES
 
+NO_TEST = "there is no test part, so there is nothing to report on test"
+
 
 def split_clips(clips: pd.DataFrame, split: SplitConfig, source: str) -> tuple[pd.DataFrame, str]:
     """Splits a manifest as a config says; parts that it had are replaced.
@@ -74,7 +76,7 @@ def kept_apart(data: DataConfig) -> tuple[str, ...]:
 
 
 def split_notes(clips: pd.DataFrame, data: DataConfig) -> list[str]:
-    """What must be said of every figure: which columns overlap between splits, and why they may.
+    """What must be said of a run: no test part, or columns that overlap between splits and why.
 
     Args:
         clips: a manifest with parts.
@@ -82,7 +84,7 @@ def split_notes(clips: pd.DataFrame, data: DataConfig) -> list[str]:
     """
     apart = kept_apart(data)
     why = "data.allow_overlap lets them" if data.allow_overlap else "as data.split has it"
-    notes = []
+    notes = [] if (clips["part"] == "test").any() else [NO_TEST]
     for column in ("speaker", "source", "sentence"):
         shared = on_two_sides(clips, column) if column in clips and column not in apart else []
         if shared:
