@@ -212,6 +212,18 @@ def test_timelines(run, clips, tmp_path, capsys):
     assert all(imread(picture).ndim == 3 for picture in pictures.values())
 
 
+def test_timeline_takes_no_file_for_its_folder(run, clips, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = [str(clips / "a.wav"), str(clips / "b.flac")]
+    for flags, folder in (
+        (["--timeline"], "timelines"), (["--timeline", "--timeline-to", "other"], "other"),
+    ):  # fmt: skip
+        assert predict.main(["--run", str(run), "--json", *flags, *files]) == 0
+        rows = rows_of(capsys)
+        assert [row["path"] for row in rows] == files
+        assert [row["timeline"] for row in rows] == [f"{folder}/a.png", f"{folder}/b.png"]
+
+
 @pytest.fixture
 def server(run, monkeypatch):
     """A client of a server that holds the run, as `serving.client` gives one; counts its calls."""

@@ -90,6 +90,7 @@ class DataConfig:
         unseen_attacks: attacks kept out of training and validation; those of the test speakers
             make up the `unseen` part. null: those that the corpus proposes (`hifigan` for `demo`,
             none for a corpus of one's own).
+        allow_overlap: train though speakers or sources overlap between splits; the run says so.
         window_seconds: length of the windows that a clip is scored over.
         crop_seconds: length of the random crops that a model is trained on; null: the window's.
             Shorter crops are cheaper and more varied, for networks that take any length.
@@ -104,6 +105,7 @@ class DataConfig:
     split: SplitConfig | None = None
     balance: Literal["none", "corpus", "corpus_label"] = "none"
     unseen_attacks: tuple[str, ...] | None = None
+    allow_overlap: bool = False
     window_seconds: float = 4.0
     crop_seconds: float | None = None
     cache: Literal["auto", "memory", "disk", "none"] = "auto"

@@ -65,11 +65,15 @@ def config_from_flags(flags: argparse.Namespace) -> Config:
 
 
 def run_folder(name: str) -> Path:
-    """The folder that `--run` means: a path if it has a separator or exists, else a name."""
-    path = Path(name)
-    if len(path.parts) > 1 or path.is_dir():
+    """The folder that `--run` means: a path if it has a separator, else a name.
+
+    A run of that name comes first. A folder here counts only where it holds a run: any other, such
+    as a root for serving, may have the name by chance.
+    """
+    path, named = Path(name), SAVED_MODELS / name
+    if os.sep in name or (os.altsep and os.altsep in name):
         return path
-    return SAVED_MODELS / name
+    return path if not named.is_dir() and (path / "config.yaml").is_file() else named
 
 
 def quiet_tensorflow() -> None:

@@ -56,10 +56,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--overwrite", action="store_true", help="with --out: replace the file")
     parser.add_argument(
-        "--timeline", metavar="FOLDER", nargs="?", const="timelines",
-        help="draw each file's score over time above its spectrogram (default: timelines); write "
-        "--timeline=FOLDER or put it behind the files",
+        "--timeline", dest="timeline_to", action="store_const", const="timelines",
+        help="draw each file's score over time above its spectrogram, into the folder timelines",
     )  # fmt: skip
+    parser.add_argument(
+        "--timeline-to",
+        metavar="FOLDER",
+        help="the same, into another folder; or --timeline=FOLDER",
+    )
     parser.add_argument(
         "--explain", action="store_true",
         help="tell why: what each hand-made feature added to the score, or, of a network, a "
@@ -69,7 +73,10 @@ def main(argv: list[str] | None = None) -> int:
         "--explain-to", metavar="FOLDER", default="explanations",
         help="where the pictures go (default: explanations)",
     )  # fmt: skip
-    flags = parser.parse_args(argv)
+    flags = parser.parse_args([
+        own.replace("--timeline=", "--timeline-to=", 1) if own.startswith("--timeline=") else own
+        for own in (sys.argv[1:] if argv is None else argv)
+    ])  # fmt: skip
     said = " With --out, what was judged stays: --resume goes on." if flags.out else ""
     return run_command(lambda: _predict(flags), f"stopped.{said}")
 
@@ -87,8 +94,8 @@ def _predict(flags: argparse.Namespace) -> int:
     extras: list[Callable] = []
     if flags.explain:
         extras.append(explanations(names, Path(flags.explain_to), judge))
-    if flags.timeline:
-        extras.append(timelines(names, Path(flags.timeline), judge.threshold))
+    if flags.timeline_to:
+        extras.append(timelines(names, Path(flags.timeline_to), judge.threshold))
     failed = 0
     with ExitStack() as stack:
         file = None
@@ -135,7 +142,7 @@ def _judge_files(flags: argparse.Namespace, names, judge, extras, file, stack: E
             path = name
             if is_pipe(name):
                 path = stack.enter_context(audio_from_pipe(name))
-            yield Reading(path, name, judge.window, bool(flags.timeline), flags.pass_bytes)
+            yield Reading(path, name, judge.window, bool(flags.timeline_to), flags.pass_bytes)
 
     tell = _teller(flags, names, file)
     failed = 0

@@ -41,8 +41,14 @@ def main(argv: list[str] | None = None) -> int:
         "--test", action="append", default=[], metavar="NAME[:PATH]",
         help="evaluate the run on this other corpus too, untouched till then; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--allow-overlap", action="store_true",
+        help="train though speakers or sources overlap between splits; sets data.allow_overlap",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print metrics.json instead of a table")
     flags = parser.parse_args(argv)
+    if flags.allow_overlap:
+        flags.overrides.append("data.allow_overlap=true")
     body = _train_trees if flags.model == TREES else _train_one
     return run_command(lambda: body(flags), "stopped. Go on with the same command and --resume.")
 
@@ -134,11 +140,12 @@ def _open(config: Config, tests: Sequence[str] = ()) -> tuple:
     from tfpipeline.data.clips import check_parts
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.opening import open_audio
+    from tfpipeline.data.split_rules import kept_apart
     from tfpipeline.evaluation.auditing import audit_clips, tell_in_a_line
     from tfpipeline.serving.other_corpus import SEEN_PARTS, load_whole, refuse_seen
 
     clips = load_clips(config.data)
-    name, apart = config.data.corpus_name, _kept_apart(config)
+    name, apart = config.data.corpus_name, kept_apart(config.data)
     check_parts(clips, name, apart)
     seen = clips.loc[clips["part"].isin(SEEN_PARTS), "path"]
     for test in tests:
@@ -151,26 +158,6 @@ def _open(config: Config, tests: Sequence[str] = ()) -> tuple:
     audit = audit_clips(clips, audio, name, most_clips=TRAINING_AUDIT)
     tell_in_a_line(audit)
     return clips, audio, skipped, audit
-
-
-def _kept_apart(config: Config) -> tuple[str, ...]:
-    """The columns of which no value may stand on two sides: what a config asks for, it gets."""
-    return ("speaker", "source") if config.data.split is None else config.data.split.columns
-
-
-def _sharing_notes(clips, apart: Sequence[str]) -> list[str]:
-    """What stands on two sides because the config's split does not keep it together."""
-    from tfpipeline.data.clips import on_two_sides
-
-    notes = []
-    for column in ("speaker", "source", "sentence"):
-        shared = on_two_sides(clips, column) if column in clips and column not in apart else []
-        if shared:
-            notes.append(
-                f"{len(shared)} values of {column} stand on two sides, as data.split has it: the "
-                f"figures say little of a new {column}"
-            )
-    return notes
 
 
 def _test(targets: Sequence[Path], names: Sequence[str]) -> Iterator[dict]:
@@ -189,6 +176,7 @@ def _train(config: Config, target: Path, resume: bool, opened: tuple, features=N
     import pandas as pd
 
     from tfpipeline.data.clips import corpus_fingerprint
+    from tfpipeline.data.split_rules import split_notes
     from tfpipeline.files.atomic import write_json, write_table
     from tfpipeline.models.backbones import BACKBONES
     from tfpipeline.serving.complete import complete_run
@@ -206,7 +194,7 @@ def _train(config: Config, target: Path, resume: bool, opened: tuple, features=N
     else:
         detector, parameters, more, interrupted = _fit_network(config, clips, audio, partial)
     write_environment(partial, config, corpus_fingerprint(clips), {**settings, **more})
-    notes = _sharing_notes(clips, _kept_apart(config))
+    notes = split_notes(clips, config.data)
     if more.get("pretrained", {}).get("source") == "none":
         notes.append("trained from scratch: no pretrained weights")
     judged = complete_run(config, target.name, clips, audio, detector, parameters, partial, notes)

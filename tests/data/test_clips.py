@@ -58,6 +58,16 @@ def test_parts_need_both_classes():
         check_parts(clips.drop(index=3), "table")
 
 
+def test_a_test_part_may_be_missing_but_has_both_classes():
+    clips = normalise_manifest(six_clips(), "table")
+    check_parts(clips[clips["part"] != "test"], "table")
+    with pytest.raises(ValueError, match=r"the test part needs .* none with label bonafide"):
+        check_parts(clips.drop(index=4), "table")
+    # Spoofs of unseen attacks are judged against the bonafide clips of test.
+    with pytest.raises(ValueError, match=r"the test part needs .* none with label bonafide"):
+        check_parts(clips.drop(index=4).replace({"part": {"test": "unseen"}}), "table")
+
+
 @pytest.mark.parametrize("column", ["speaker", "source"])
 def test_nobody_stands_on_two_sides(column):
     clips = normalise_manifest(six_clips().assign(source=list("aabbcc")), "table")

@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 from tfpipeline import audit as command
-from tfpipeline.data.clips import normalise_manifest
+from tfpipeline.data.clips import normalise_manifest, write_manifest
 from tfpipeline.data.corpora import CORPORA, demo
 from tfpipeline.data.opening import open_audio
 from tfpipeline.evaluation import auditing
@@ -146,6 +146,17 @@ def test_the_command_tells_by_its_exit_code(tmp_path, excerpts, monkeypatch, cap
     assert json.loads((tmp_path / "audit.json").read_text())["verdict"] == "leak"
     assert command.main(["--data", "nonesuch"]) == 2
     assert "a corpus must be one of" in capsys.readouterr().err
+
+
+def test_a_table_whose_speakers_overlap_is_audited(tmp_path, excerpts, capsys):
+    clips = corpus(tmp_path, excerpts)
+    clips.loc[0, "part"] = "test"  # its reader's other clip is in train
+    write_manifest(tmp_path / "clips.csv", clips)
+    data = f"manifest:{tmp_path / 'clips.csv'}"
+    assert command.main(["--data", data, "--json"]) == 1
+    lines = {line["what"]: line for line in json.loads(capsys.readouterr().out)["lines"]}
+    assert lines["speakers on two sides"]["verdict"] == "leak"
+    assert lines["speakers on two sides"]["found"] == f"1, such as {clips['speaker'][0]}"
 
 
 def test_cues_of_known_waveforms(speech, tmp_path):

@@ -57,8 +57,9 @@ def heard(sound, expected_seconds=None):
     return activity
 
 
-def reason(sound, probabilities=(0.5,)):
-    return reason_to_abstain(heard(sound), np.array(probabilities))
+def reason(sound, probabilities=(0.5,), threshold=0.5):
+    probabilities = np.array(probabilities)
+    return reason_to_abstain(heard(sound), probabilities, probabilities >= threshold)
 
 
 @pytest.mark.parametrize("name", NOT_SPEECH)
@@ -142,3 +143,10 @@ def test_any_length_can_be_looked_at(samples):
     activity = heard(noise(0)[:samples])
     assert activity.seconds == pytest.approx(samples / RATE)
     assert activity.speech_seconds == 0
+
+
+def test_windows_disagree_only_across_the_threshold(speech):
+    """With a threshold at a probability of .95, a window of .92 is bonafide, if barely."""
+    assert reason(speech[0], [0.92, 0.05], threshold=0.95) is None
+    assert reason(speech[0], [0.96, 0.05], threshold=0.95).startswith("windows disagree: of 2, 1 ")
+    assert reason(speech[0], [0.96, 0.08], threshold=0.05) is None

@@ -84,6 +84,17 @@ def test_the_head_learns_first_alone(clips, audio, tmp_path):
     assert pretrained.source == "none"
 
 
+def test_patience_waits_for_the_backbone(clips, audio, tmp_path, monkeypatch):
+    """The first epoch stays the best one; patience must not run out before the backbone learns."""
+    falling = iter(np.linspace(0.9, 0.1, 20).tolist())
+    monkeypatch.setattr("tfpipeline.training.selection.roc_auc", lambda *_: next(falling))
+    config = config_of("training.head_epochs=3", "training.epochs=8", "training.patience=2")
+    detector, kept, _ = fit_network(config, clips, audio, tmp_path)
+    assert kept.best["epoch"] == 1
+    assert len(kept.history) == 3 + 2
+    assert detector.backbone.get_layer("conv0").trainable
+
+
 def test_batch_normalisation_stays_frozen_if_asked(clips, audio, tmp_path):
     for frozen in (True, False):
         config = config_of("training.head_epochs=1", "training.epochs=3", freeze_batch_norm=frozen)

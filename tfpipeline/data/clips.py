@@ -118,10 +118,12 @@ def check_parts(
         source: what it was read from, named in errors.
         apart: columns of which no value may stand on two sides.
     Raises:
-        ValueError: `train`, `validation` or `test` lacks a class, or a speaker or source recording
-            stands on two sides (`unseen` belongs to the side of `test`).
+        ValueError: `train` or `validation` lacks a class, or `test`, if there is one; or a speaker
+            or source recording stands on two sides (`unseen` belongs to the side of `test`).
     """
-    for part in ("train", "validation", "test"):
+    needed = ["train", "validation"]
+    needed += ["test"] if {"test", "unseen"} & set(clips["part"]) else []
+    for part in needed:
         for label in LABELS:
             if not ((clips["part"] == part) & (clips["label"] == label)).any():
                 mend = "Is data.unseen_attacks taking them all away?"
@@ -162,7 +164,7 @@ def check_sides(
             where = ", ".join(sorted(set(side[clips[column] == name])))
             raise ValueError(
                 f"{source}: no {column} stands on two sides. Received: {name} in {where}. "
-                "Split again by speaker."
+                f"Split again by {column}, or train all the same with --allow-overlap."
             )
 
 

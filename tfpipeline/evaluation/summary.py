@@ -82,10 +82,11 @@ def print_comparison(metrics: Sequence[dict], seconds: dict[str, float]) -> None
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
     for own in ranked(metrics, "test"):
         validation = own["parts"]["validation"]["auc"]
-        test, unseen = own["parts"]["test"], own["parts"].get("unseen")
+        test, unseen = (own["parts"].get(part) for part in ("test", "unseen"))
         table.add_row(
-            _text(own["run"]), "-" if validation is None else f"{validation:.3f}", auc_text(test),
-            auc_text(unseen) if unseen else "-", f"{seconds[own['run']]:.1f} s",
+            _text(own["run"]), "-" if validation is None else f"{validation:.3f}",
+            auc_text(test) if test else "-", auc_text(unseen) if unseen else "-",
+            f"{seconds[own['run']]:.1f} s",
         )  # fmt: skip
     console = _console()
     console.print(table)

@@ -37,17 +37,19 @@ class Evidence:
     evidence: np.ndarray
 
 
-def explain_window(detector: Detector, waveform: np.ndarray) -> Evidence:
-    """The evidence in the window of a clip that is furthest on the side of the clip's score.
+def explain_window(detector: Detector, waveform: np.ndarray, threshold: float) -> Evidence:
+    """The evidence in the window of a clip that is furthest on the side of the clip's verdict.
 
     Args:
         detector: of a network.
         waveform: float32 (samples,) at 16 kHz.
+        threshold: of the run; a clip is called spoof where its score, the mean over its windows,
+            is not below it.
     """
     windows = cut_windows(waveform[None], detector.window)[0]  # (windows, window)
     spectrograms = detector.front_end(windows)
     scores = detector.body(spectrograms, training=False)[:, 0].numpy()
-    chosen = int(np.argmax(scores if scores.mean() > 0 else -scores))
+    chosen = int(np.argmax(scores if scores.mean() >= threshold else -scores))
     samples = int(tf.shape(repeat_to(waveform, detector.window))[0])
     return Evidence(
         min(chosen * detector.window, samples - detector.window), float(scores[chosen]),

@@ -159,12 +159,16 @@ def needed_speech(seconds: float) -> float:
     return max(min(MIN_SPEECH_SECONDS, SHORT_SHARE * seconds), LONG_SHARE * seconds)
 
 
-def reason_to_abstain(activity: Activity, probabilities: np.ndarray) -> str | None:
+def reason_to_abstain(
+    activity: Activity, probabilities: np.ndarray, called_spoof: np.ndarray
+) -> str | None:
     """Why a clip should have no verdict; None if it may have one.
 
     Args:
         activity: of the whole clip.
         probabilities: float (windows,), calibrated, of spoof.
+        called_spoof: bool (windows,), whether a window's score is on spoof's side of the
+            threshold; one that is confident on the other side speaks for neither.
     """
     seconds, speech = activity.seconds, activity.speech_seconds
     if seconds < MIN_CLIP_SECONDS:
@@ -173,8 +177,8 @@ def reason_to_abstain(activity: Activity, probabilities: np.ndarray) -> str | No
         return f"too quiet: {activity.loudest_dbfs:.0f} dBFS at its loudest, below {QUIET_DBFS:.0f}"
     if speech < needed_speech(seconds):
         return f"no speech: {speech:.2f} s of {needed_speech(seconds):.2f} s"
-    spoof = int(np.sum(probabilities >= CONFIDENT))
-    bonafide = int(np.sum(probabilities <= 1 - CONFIDENT))
+    spoof = int(np.sum((probabilities >= CONFIDENT) & called_spoof))
+    bonafide = int(np.sum((probabilities <= 1 - CONFIDENT) & ~called_spoof))
     if min(spoof, bonafide) >= DISAGREEING_SHARE * len(probabilities):
         return (
             f"windows disagree: of {len(probabilities)}, {spoof} say spoof and {bonafide} bonafide "

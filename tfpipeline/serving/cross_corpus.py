@@ -73,7 +73,7 @@ def _test_rows(run: Run, scores: pd.DataFrame, corpus: str) -> pd.DataFrame:
     if not len(rows):
         raise ValueError(
             f"{run.folder}: a run has a test part in each of its corpora. Received: no test clip "
-            f"of {corpus} in scores.csv. Train it again."
+            f"of {corpus} in scores.csv. Leave this corpus out, or train again with a test part."
         )
     return rows
 

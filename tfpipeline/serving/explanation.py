@@ -88,7 +88,12 @@ def explain_in_words(
 
 
 def draw_explanation(
-    config: Config, detector: Detector, waveform: np.ndarray, name: str, path: Path
+    config: Config,
+    detector: Detector,
+    waveform: np.ndarray,
+    threshold: float,
+    name: str,
+    path: Path,
 ) -> None:
     """A picture of where in time and frequency a network's evidence lies.
 
@@ -96,14 +101,18 @@ def draw_explanation(
         config: of the run.
         detector: of a network.
         waveform: float32 (samples,) at 16 kHz.
+        threshold: of the run.
         name: of the clip.
         path: of the PNG.
     """
-    found = explain_window(detector, waveform)
+    found = explain_window(detector, waveform, threshold)
     hop = config.mel.hop_length / SAMPLE_RATE
     start = found.start / SAMPLE_RATE
-    side = "fake" if found.score > 0 else "human"
-    title = f"{name}: {found.score:+.2f} towards {side} in the window from {start:.1f} s"
+    side = "fake" if found.score >= threshold else "human"
+    title = (
+        f"{name}: {found.score:+.2f} (threshold {threshold:+.2f}), towards {side}, in the window "
+        f"from {start:.1f} s"
+    )
     draw_evidence(found.spectrogram, found.evidence, hop, start, title, path)
 
 

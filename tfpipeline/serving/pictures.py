@@ -108,7 +108,8 @@ def explanations(names: Sequence[str], folder: Path, judge: LocalJudge) -> Calla
             return {"base": found.base, "contributions": found.table.to_dict("records")}
         path = place(reading.name)
         draw_explanation(
-            judge.run.config, judge.detector, waveform, Path(reading.name).name, path
+            judge.run.config, judge.detector, waveform, judge.threshold,
+            Path(reading.name).name, path,
         )  # fmt: skip
         return {"picture": str(path)}
 

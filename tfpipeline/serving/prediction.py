@@ -150,7 +150,9 @@ def make_row(reading: Reading, judge: Judge) -> dict[str, Any]:
     clipped = channel.clipped > CLIPPED_SHARE * channel.samples
     # A silent window has a part in the score, as in training, but says nothing by itself.
     heard = scores[~np.array(channel.silent)]
-    reason = reason_to_abstain(channel.activity, judge.calibration.probability(heard))
+    reason = reason_to_abstain(
+        channel.activity, judge.calibration.probability(heard), heard >= judge.threshold
+    )
     row |= {
         "seconds": channel.seconds, "score": score, "llr": float(judge.calibration.llr(score)),
         "probability": probability, "reason": reason,

@@ -104,6 +104,7 @@ def fit_network(
         training.patience,
         folder / "checkpoint.npz",
         steps * training.batch_size,
+        training.head_epochs,
     )
     selection.set_model(trained)
     done = selection.restore()
