@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, check_sides, normalise_manifest
+from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, check_sides, normalize_manifest
 from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
 from tfpipeline.data.splits import split_by_best_group
 
@@ -62,7 +62,7 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
     clips["path"] = [os.path.join(folder, clip) for clip in clips["path"].tolist()]
     _refuse_repeated(clips["path"], clips["label"], str(table))
     _refuse_missing(clips["path"], str(table))
-    clips = normalise_manifest(clips, str(table))
+    clips = normalize_manifest(clips, str(table))
     given = clips["part"] != UNKNOWN
     if given.all():
         check_sides(clips, str(table))
