@@ -95,11 +95,11 @@ def test_switches_that_yaml_reads_as_booleans(tmp_path):
         ),
         (
             "data: {window_seconds: -4}",
-            r"data\.window_seconds must be a finite number in 0\.01 … 3600",
+            r"data\.window_seconds must be .* in 0\.01 … 3600",
         ),
         (
             "augment: {noise_probability: 2}",
-            r"augment\.noise_probability must be a finite number in 0 … 1",
+            r"noise_probability must be .* in 0 … 1",
         ),
         ("{augment: {eq_db: 3}, mel: {normalize: bin}}", r"eq_db is in dB and needs .* Rec.*'bin'"),
         (
