@@ -12,7 +12,7 @@ from tfpipeline.models import weights
 SHORT = [
     "--data", "tiny", "--set", "data.unseen_attacks=[hifigan]", "--set", "training.epochs=1",
     "--set", "training.batch_size=4", "--set", "data.crop_seconds=1", "--set", "mel.n_mels=32",
-    "--set", "training.head_epochs=0", "--set", "training.tensorboard=false",
+    "--set", "training.frozen_epochs=0", "--set", "training.tensorboard=false",
 ]  # fmt: skip
 pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "without_export")
 
@@ -37,7 +37,7 @@ def test_a_pretrained_run_says_what_it_began_with(run):
 def test_a_run_from_scratch_says_so(tmp_path, capsys):
     folder = tmp_path / "resnet18"
     argv = ["--model", "resnet18", *SHORT, "--set", "model.weights=none"]
-    assert train.main([*argv, "--set", "training.layer_decay=1", "--run", str(folder)]) == 0
+    assert train.main([*argv, "--set", "training.layerwise_lr_decay=1", "--run", str(folder)]) == 0
     note = "trained from scratch: no pretrained weights"
     assert note in capsys.readouterr().out
     assert note in (folder / "report.html").read_text()

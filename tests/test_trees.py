@@ -145,7 +145,7 @@ def test_damaged_and_foreign_files_are_refused(runs, tmp_path, capsys):
     assert predict.main(predicting) == 2
     assert "expected the model file that training kept" in one_line(capsys)
     config = (copy / "config.yaml").read_text()
-    (copy / "config.yaml").write_text(config.replace("set: full", "set: baseline"))
+    (copy / "config.yaml").write_text(config.replace("set: selected", "set: baseline"))
     assert predict.main(predicting) == 2
     assert "the model must take the 132 features of the set baseline" in one_line(capsys)
     (copy / "config.yaml").write_text(config)
@@ -165,7 +165,7 @@ def test_bad_usage_is_one_line_and_nothing_is_lost(
         (["--model", "trees", *TINY, "--resume"], "takes neither --config nor --resume"),
         (["--model", "lightgbm", *TINY, "--run", str(runs / "lightgbm")], "--overwrite"),
         (["--model", "lightgbm", *TINY, *new, "--set", "model.max_iter=3"], "model.max_iter"),
-        (["--model", "lightgbm", *TINY, *new, "--set", "features.set=all"], "features.set"),
+        (["--model", "lightgbm", *TINY, *new, "--set", "features.set=most"], "features.set"),
         (["--model", "lightgbm", *TINY, *new, "--set", "model.name=svm"], "model.name must be one"),
         (["--model", "lightgbm", *TINY, *new, "--set", "data.window_seconds=0.1"], "2048 samples"),
         (["--model", "lightgbm", *new, *(own.replace("tiny", "one") for own in TINY)], "the train"),
@@ -188,7 +188,7 @@ def opened(tiny_corpus):
 def test_every_config_fits(name, opened, tmp_path):
     config = load_config(CONFIGS / f"{name}.yaml")
     assert config.model.name == config.name == name
-    assert config.features.set == "full"
+    assert config.features.set == "selected"
     clips, features = opened
     detector, record = fit_on_features(config, clips, features, tmp_path)
     assert record["fit_seconds"] > 0

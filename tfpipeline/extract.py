@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tfpipeline.extract", description=__doc__)
     add_data_flag(parser, "the corpus (default: demo)")
     parser.add_argument(
-        "--features", default="full", help="baseline, full (the default) or everything"
+        "--features", default="selected", help="baseline, selected (the default) or all"
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="the Parquet file to write")
     parser.add_argument("--window-seconds", type=float, default=4.0, metavar="S", help="default: 4")
@@ -59,7 +59,7 @@ def _extract(flags: argparse.Namespace) -> int:
         )
     quiet_tensorflow()
 
-    from tfpipeline.config import DataConfig, FrontEndConfig
+    from tfpipeline.config import AS_RECORDED, DataConfig, FrontEndConfig
     from tfpipeline.data.audio import SAMPLE_RATE
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.opening import open_audio
@@ -85,7 +85,7 @@ def _extract(flags: argparse.Namespace) -> int:
         )
     else:
         skip_list.unlink(missing_ok=True)  # of an older table of that name
-    front_end = FrontEndConfig(None, None) if flags.as_recorded else FrontEndConfig()
+    front_end = AS_RECORDED if flags.as_recorded else FrontEndConfig()
     rows = extract_to_parquet(clips, audio, flags.features, window, front_end, out)
     result = {"out": str(out), "clips": len(clips), "rows": rows, "skipped": len(skipped)}
     print(json.dumps(result) if flags.json else f"{out}: {rows} windows of {len(clips)} clips")

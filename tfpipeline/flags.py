@@ -7,10 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tfpipeline.config import CONFIGS, Config, config_names, load_config
+if TYPE_CHECKING:  # pydantic would double the time of --help
+    from tfpipeline.config import Config
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 SAVED_MODELS = Path("saved_models")
@@ -53,6 +54,8 @@ def config_from_flags(flags: argparse.Namespace) -> Config:
     Raises:
         ValueError, FileNotFoundError: as `load_config`; or neither --model nor --config is given.
     """
+    from tfpipeline.config import CONFIGS, config_names, load_config
+
     if not flags.model and not flags.config:
         raise ValueError(f"--model or --config is needed. Models: {', '.join(config_names())}.")
     path = flags.config or CONFIGS / f"{flags.model}.yaml"
@@ -61,7 +64,7 @@ def config_from_flags(flags: argparse.Namespace) -> Config:
         # As an override, since what else is set may hold for several corpora only. JSON is YAML.
         overrides.append(f"data.corpus={json.dumps(corpus_from_flag(flags.data))}")
     config = load_config(path, overrides)
-    return config if flags.seed is None else replace(config, seed=flags.seed)
+    return config if flags.seed is None else config.replace({"seed": flags.seed}, "--seed")
 
 
 def run_folder(name: str) -> Path:
@@ -95,7 +98,8 @@ def run_command(body: Callable[[], int], interrupted: str = "stopped.") -> int:
     try:
         return body()
     except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        for line in getattr(error, "lines", [str(error)]):  # a config's mistakes, one a line
+            print(f"error: {' '.join(line.split())}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print(f"\n{interrupted}", file=sys.stderr)

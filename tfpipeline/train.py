@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tfpipeline.config import Config
 from tfpipeline.flags import (
     INTERRUPTED,
     OK,
@@ -25,6 +25,9 @@ from tfpipeline.flags import (
     run_command,
     run_folder,
 )
+
+if TYPE_CHECKING:
+    from tfpipeline.config import Config
 
 TRAINING_AUDIT = 4000  # clips; `python -m tfpipeline.audit` looks at more
 TREES = "trees"

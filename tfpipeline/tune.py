@@ -16,7 +16,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tfpipeline.config import CONFIGS, config_to_dict
 from tfpipeline.flags import (
     OK,
     add_config_flags,
@@ -91,9 +90,9 @@ def _tune(flags: argparse.Namespace) -> int:
         raise ValueError(f"--then-train would replace {trained}. Allow it with --overwrite.")
     role = take_role(flags.chief, flags.worker)
     if role.is_worker:
-        wait_for_chief(target, plan, config_to_dict(base))
+        wait_for_chief(target, plan, base.model_dump(mode="json"))
         return _work(base, plan, target, role)
-    start_search(target, plan, config_to_dict(base), flags.resume, flags.overwrite)
+    start_search(target, plan, base.model_dump(mode="json"), flags.resume, flags.overwrite)
     summary = _search(base, plan, target, role)
     if flags.json:
         print(json.dumps(summary, indent=2))
@@ -105,6 +104,7 @@ def _tune(flags: argparse.Namespace) -> int:
 
 def _plan(flags: argparse.Namespace):
     """The plan of the space file, with what the flags say laid over it."""
+    from tfpipeline.config import CONFIGS
     from tfpipeline.tuning.space import read_plan
 
     stem = flags.model or Path(flags.config).stem

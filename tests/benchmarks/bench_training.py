@@ -17,7 +17,6 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -49,7 +48,7 @@ def main() -> int:
     flags = parser.parse_args()
     config = load_config(CONFIGS / f"{flags.model}.yaml", flags.overrides)
     if flags.manifest:
-        config = replace(config, data=replace(config.data, corpus=f"manifest:{flags.manifest}"))
+        config = config.replace({"data.corpus": f"manifest:{flags.manifest}"})
     clips = load_clips(config.data)
     train = clips[clips["part"] == "train"].reset_index(drop=True)
 

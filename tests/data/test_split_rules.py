@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from tfpipeline.config import SplitConfig
-from tfpipeline.data.clips import check_parts, normalise_manifest, on_two_sides
+from tfpipeline.config import SplitConfig, config_from_dict
+from tfpipeline.data.clips import check_parts, normalize_manifest, on_two_sides
 from tfpipeline.data.corpora import demo
 from tfpipeline.data.groups import joined_groups
 from tfpipeline.data.placing import split_groups
@@ -29,7 +29,7 @@ def manifest(n_speakers=60, recordings=4, seed=0, first=0):
                 rows.append((f"{name}_{attack}", "spoof", f"s{speaker}", name, attack))
     table = pd.DataFrame(rows, columns=["path", "label", "speaker", "source", "attack"])
     table["language"] = "l" + (table["speaker"].str[1:].astype(int) % 3).astype(str)
-    return normalise_manifest(table, "random")
+    return normalize_manifest(table, "random")
 
 
 def split(clips, **keys):
@@ -121,7 +121,7 @@ def test_balanced_uses_all_groups_where_there_are_as_many_as_parts():
             for n in range(size)
             for label in ("bonafide", "spoof")
         ]
-        clips = normalise_manifest(pd.DataFrame(rows, columns=["path", "label", "speaker"]), "t")
+        clips = normalize_manifest(pd.DataFrame(rows, columns=["path", "label", "speaker"]), "t")
         dealt = split(clips, rule="balanced", by=("speaker",))
         assert dealt.groupby("speaker")["part"].first().nunique() == 3
 
@@ -130,7 +130,7 @@ def test_balanced_gives_each_part_both_classes_where_groups_have_one():
     for bonafide, spoof in ((3, 3), (3, 50), (7, 3)):
         names = [f"b{n}" for n in range(bonafide)] + [f"f{n}" for n in range(spoof)]
         labels = ["bonafide"] * bonafide + ["spoof"] * spoof
-        clips = normalise_manifest(
+        clips = normalize_manifest(
             pd.DataFrame({"path": names, "speaker": names, "label": labels}), "t"
         )
         check_parts(split(clips, rule="balanced"), "t")
@@ -166,7 +166,7 @@ def test_stable_folds_stay_when_groups_are_added():
 @pytest.mark.parametrize("seed", [0, 42])
 def test_random_is_scikit_learns_own_split(n, seed):
     labels = np.random.default_rng(n).choice(["bonafide", "spoof"], n, p=[0.3, 0.7])
-    clips = normalise_manifest(
+    clips = normalize_manifest(
         pd.DataFrame({"path": [f"c{number}" for number in range(n)], "label": labels}), "t"
     )
     dealt = split(clips, rule="random", shares=(0.7, 0.1, 0.2), seed=seed)
@@ -229,18 +229,18 @@ def test_one_class_balanced_is_refused_too():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"shares": (0.5, 0.5, 0.5)}, "must be positive and sum to 1"),
-        ({"shares": (1.0, 0.0, 0.0)}, "must be positive and sum to 1"),
+        ({"shares": (0.5, 0.5, 0.5)}, "must sum to 1"),
+        ({"shares": (1.0, 0.0, 0.0)}, r"split\.shares must be a list of 3, each .* above 0"),
         ({"rule": "random", "by": ("speaker",)}, "neither by nor folds go with it"),
         ({"rule": "random", "folds": 5}, "neither by nor folds go with it"),
-        ({"folds": 2}, "folds must be at least 3"),
-        ({"folds": 5, "fold": 5}, r"lie in 0 … folds - 1\. Received: 5 and 5"),
-        ({"seed": -1}, "seed must be at least 0"),
+        ({"folds": 2}, "folds must be an integer of at least 3 or null"),
+        ({"folds": 5, "fold": 5}, r"fold must lie in 0 … 4, with folds 5\. Received: 5"),
+        ({"seed": -1}, "seed must be an integer in 0 … 4294967295"),
     ],
 )
 def test_settings_that_do_not_go_together(keys, message):
     with pytest.raises(ValueError, match=message):
-        SplitConfig(**keys)
+        config_from_dict({"data": {"split": keys}})
 
 
 def test_each_attack_is_left_out_once():

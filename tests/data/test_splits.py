@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from tfpipeline.data.clips import normalise_manifest
+from tfpipeline.data.clips import normalize_manifest
 from tfpipeline.data.placing import split_groups
 from tfpipeline.data.splits import hold_out_attacks
 
@@ -36,7 +36,7 @@ def test_held_out_attacks_stay_with_the_test_speakers():
         for part in ("train", "validation", "test")
         for attack in ("-", "world", "hifigan")
     ]  # fmt: skip
-    clips = hold_out_attacks(normalise_manifest(pd.DataFrame(rows), "table"), ["hifigan"])
+    clips = hold_out_attacks(normalize_manifest(pd.DataFrame(rows), "table"), ["hifigan"])
     assert set(clips.loc[clips["attack"] == "hifigan", "path"]) == {"test-hifigan"}
     assert list(clips.loc[clips["part"] == "unseen", "path"]) == ["test-hifigan"]
     assert len(clips) == 7

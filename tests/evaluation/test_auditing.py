@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 from tfpipeline import audit as command
-from tfpipeline.data.clips import normalise_manifest, write_manifest
+from tfpipeline.data.clips import normalize_manifest, write_manifest
 from tfpipeline.data.corpora import CORPORA, demo
 from tfpipeline.data.opening import open_audio
 from tfpipeline.evaluation import auditing
@@ -55,7 +55,7 @@ def corpus(folder, excerpts, change=lambda waveform: waveform, rate=16_000):
             soundfile.write(path, own, rate if spoof else 16_000)
             part = ("train", "train", "validation", "test")[number % 4]
             rows.append({"path": str(path), "label": label, "speaker": name, "part": part})
-    return normalise_manifest(pd.DataFrame(rows), "corpus")
+    return normalize_manifest(pd.DataFrame(rows), "corpus")
 
 
 def audited(clips):

@@ -1,14 +1,12 @@
 """Evidence maps: what they sum to, where they lie, and that they are the weights' doing."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.stats import spearmanr
 
-from tfpipeline.config import CONFIGS, ModelConfig, load_config
+from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.models.attribution import evidence_cells, evidence_map, explain_window
 from tfpipeline.models.detector import build_detector
 from tfpipeline.serving import explanation
@@ -18,7 +16,7 @@ from tfpipeline.serving.explanation import draw_explanation
 def detector_of(name, seed=0, **options):
     keras.utils.set_random_seed(seed)
     config = load_config(CONFIGS / "cnn.yaml", ["mel.n_mels=64"])
-    return build_detector(dataclasses.replace(config, model=ModelConfig(name, options)))
+    return build_detector(config.replace({"model": {"name": name, **options}}))
 
 
 @pytest.fixture(scope="module")

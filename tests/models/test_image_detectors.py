@@ -1,13 +1,11 @@
 """Image networks as detectors: pictures of spectrograms, any length, export."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpipeline.config import CONFIGS, ModelConfig, load_config
+from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.features.cepstra import delta
 from tfpipeline.models.applications import _without_grouped_convolutions
@@ -21,8 +19,7 @@ from tfpipeline.serving.signatures import ServedDetector
 def detector_of(name, **options):
     keras.utils.set_random_seed(0)
     config = load_config(CONFIGS / "cnn.yaml", ["mel.n_mels=64"])
-    own = {"weights": "none", **options}
-    return build_detector(dataclasses.replace(config, model=ModelConfig(name, own)))
+    return build_detector(config.replace({"model": {"name": name, "weights": "none", **options}}))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +82,7 @@ def picture(channels, spectrogram):
 def test_one_channel_becomes_three():
     spectrogram = np.random.default_rng(0).standard_normal((2, 40, 16)).astype(np.float32)
     turned = spectrogram.transpose(0, 2, 1)
-    shrink = np.sqrt(1 + 1e-3)  # of fresh batch normalisation
+    shrink = np.sqrt(1 + 1e-3)  # of fresh batch normalization
     for channels in ("repeat", "learned"):
         image = picture(channels, spectrogram)
         assert image.shape == (2, 16, 40, 3)

@@ -86,7 +86,7 @@ def test_the_training_step_runs_where_it_was_put(manifest, plain):
 def test_two_devices_train_one_model(manifest, plain):
     both = train(manifest, "training.devices=[/CPU:0, /CPU:1]")
     assert [device[-5:] for device in both["variables"]] == ["CPU:0", "CPU:1"]
-    # The gradients and the moments of batch normalisation are summed over both halves of a batch.
+    # The gradients and the moments of batch normalization are summed over both halves of a batch.
     np.testing.assert_allclose(both["losses"], plain["losses"], rtol=1e-3)
     np.testing.assert_allclose(both["val_losses"], plain["val_losses"], rtol=1e-3)
 

@@ -64,7 +64,7 @@ def test_seeded_and_on_some_rows_of_many(data, monkeypatch):
 
 
 def test_groups_of_the_real_names():
-    groups = {feature_group(name) for name in HandcraftedFeatures("everything").names}
+    groups = {feature_group(name) for name in HandcraftedFeatures("all").names}
     assert {"mfcc", "mfcc_delta", "lfcc_delta2", "log_mel", "contrast", "flux"} <= groups
     assert feature_group("mel_017_mean") == "mel"
     assert feature_group("waveform_max") == feature_group("waveform_skew") == "waveform"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tfpipeline.data.clips import normalise_manifest
+from tfpipeline.data.clips import normalize_manifest
 from tfpipeline.tuning.objective import Objective, judge, parse_objective
 
 
@@ -22,7 +22,7 @@ def clips():
             "seconds": 2.0,
         }
     )
-    return normalise_manifest(table, "test").assign(part="validation")
+    return normalize_manifest(table, "test").assign(part="validation")
 
 
 @pytest.fixture

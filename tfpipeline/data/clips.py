@@ -32,7 +32,7 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
     clips["path"] = [str(path.parent / clip) for clip in clips["path"]]
     if "seconds" in clips:
         clips["seconds"] = pd.to_numeric(clips["seconds"], errors="coerce")
-    return normalise_manifest(clips, source=str(path))
+    return normalize_manifest(clips, source=str(path))
 
 
 def write_manifest(path: str | Path, clips: pd.DataFrame) -> None:
@@ -53,7 +53,7 @@ def write_manifest(path: str | Path, clips: pd.DataFrame) -> None:
         write_table(path, table)
 
 
-def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
+def normalize_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
     """Puts a table into the manifest's form: every column there, labels known, ids unique.
 
     Args:

@@ -29,7 +29,7 @@ def split_by_best_group(
     Fewer are cut at exact shares, and may move.
 
     Args:
-        clips: a normalised manifest; `part` is replaced.
+        clips: a normalized manifest; `part` is replaced.
         source: what the table was read from, named in errors.
         speakers_a_part: the fewest speakers that a part may have.
         one_class: whether it will do that each part has the classes that there are.

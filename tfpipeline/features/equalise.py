@@ -1,4 +1,4 @@
-"""Random equalisation of log-mel spectrograms, in training only: another microphone each time."""
+"""Random equalization of log-mel spectrograms, in training only: another microphone each time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ KNOTS = 6
 
 
 @keras.saving.register_keras_serializable("tfpipeline")
-class RandomEqualisation(keras.layers.Layer):
+class RandomEqualization(keras.layers.Layer):
     """Adds to each spectrogram a smooth curve over frequency, the same in all its frames.
 
     In dB a linear filter is such a curve. It is linear between `KNOTS` draws, evenly spread over
@@ -27,7 +27,7 @@ class RandomEqualisation(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, spectrogram: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Equalises (batch, frames, n_mels) in dB in training; else returns it as it is."""
+        """Equalizes (batch, frames, n_mels) in dB in training; else returns it as it is."""
         if not training or not self.eq_db:
             return spectrogram
         batch, bands = tf.shape(spectrogram)[0], spectrogram.shape[2]

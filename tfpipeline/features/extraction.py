@@ -7,7 +7,6 @@ trees learn from windows, as the networks do, and score a clip by the mean over 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -76,7 +75,7 @@ def extract_features(
     Raises:
         ValueError: the feature set is unknown, or the window too short for it.
     """
-    layer = HandcraftedFeatures(feature_set, **asdict(front_end))
+    layer = HandcraftedFeatures(feature_set, **front_end.model_dump())
     batches = list(feature_batches(audio, layer, window))
     empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(layer.names)), "f4"))
     clip, number, features = (np.concatenate(parts) for parts in zip(empty, *batches, strict=True))

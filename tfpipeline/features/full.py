@@ -1,16 +1,16 @@
-"""The feature sets `everything`, what the field uses, and `full`, what of it helped.
+"""The feature sets `all`, what the field uses, and `selected`, what of it helped.
 
 The STFT is that of the usual cepstral front ends of anti-spoofing: frames of 512 samples every 160.
 Log spectra are in dB below the clip's loudest cell, with a floor at -80, so that a clip's level is
 told by the columns `waveform_*` alone.
 
-`full` was chosen on the demo corpus by HistGradientBoosting, on speakers and on an attack (WORLD or
-Griffin-Lim) held out of its training; the test and unseen parts were not touched. It keeps the
-shapes of the spectrum with all statistics, and of cepstra the deviations alone. All else (log-mel
-bands, contrast, means and quantiles of cepstra, level, energies of bands, pitch) told the held-out
-speakers no better, or the held-out attack worse; the share of silence, within the noise, is left
-out as a known shortcut. Those were 51 speakers and two vocoders: another corpus may want
-`everything`.
+`selected` was chosen on the demo corpus by HistGradientBoosting, on speakers and on an attack
+(WORLD or Griffin-Lim) held out of its training; the test and unseen parts were not touched. It
+keeps the shapes of the spectrum with all statistics, and of cepstra the deviations alone. All else
+(log-mel bands, contrast, means and quantiles of cepstra, level, energies of bands, pitch) told the
+held-out speakers no better, or the held-out attack worse; the share of silence, within the noise,
+is left out as a known shortcut. Those were 51 speakers and two vocoders: another corpus may want
+`all`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ WHOLE: dict[str, tuple[str, ...]] = {
 }
 
 
-def build_full(sample_rate: int) -> FeatureSet:
+def build_selected(sample_rate: int) -> FeatureSet:
     """All statistics of the spectrum's shape, and the deviations of cepstra and their deltas.
 
     Each part's reference stands in its own module: `spectral`, `cepstra`, `statistics`.
@@ -66,7 +66,7 @@ def build_full(sample_rate: int) -> FeatureSet:
     return _build(sample_rate, {"spectral": STATISTICS, **dict.fromkeys(CEPSTRA, ("std",))}, ())
 
 
-def build_everything(sample_rate: int) -> FeatureSet:
+def build_all(sample_rate: int) -> FeatureSet:
     """All statistics of all series, and all that is said of the clip as a whole.
 
     Each part's reference stands in its own module: `spectral`, `cepstra`, `level`, `pitch`,
@@ -79,7 +79,7 @@ def build_everything(sample_rate: int) -> FeatureSet:
     """
     if sample_rate < 2000 * BANDS_KHZ[-1]:
         raise ValueError(
-            f"the features everything need sample_rate {2000 * BANDS_KHZ[-1]} or more. "
+            f"the features `all` need sample_rate {2000 * BANDS_KHZ[-1]} or more. "
             f"Received: {sample_rate}."
         )
     # The contrast's valleys are single bins, some 140 dB below the peak: beyond float32.

@@ -4,8 +4,8 @@ A feature set is a builder in `FEATURE_SETS`: sample rate → `FeatureSet`, the 
 and the function that computes them for a few clips. The layer goes through any batch in groups, so
 that a clip's features never depend on the rest of its batch.
 
-`baseline` is that of the published trees (132 columns), `everything` what the field uses, and
-`full` what of that helped on held-out speakers and attacks (`tfpipeline.features.full`).
+`baseline` is that of the published trees (132 columns), `all` what the field uses, and
+`selected` what of that helped on held-out speakers and attacks (`tfpipeline.features.full`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from tfpipeline.config import FrontEndConfig
 from tfpipeline.features.baseline import build_baseline
 from tfpipeline.features.conditioning import conditioning_layer
 from tfpipeline.features.feature_set import FeatureSet
-from tfpipeline.features.full import build_everything, build_full
+from tfpipeline.features.full import build_all, build_selected
 from tfpipeline.features.groups import in_groups
 from tfpipeline.features.waveforms import check_waveforms
+from tfpipeline.files.strict import check
 
 FEATURE_SETS: dict[str, Callable[[int], FeatureSet]] = {
     "baseline": build_baseline,
-    "full": build_full,
-    "everything": build_everything,
+    "selected": build_selected,
+    "all": build_all,
 }
 
 
@@ -40,7 +41,7 @@ class HandcraftedFeatures(keras.layers.Layer):
         feature_set: a key of `FEATURE_SETS`.
         sample_rate: of the waveform, in Hz.
         highpass_hz, level_dbfs: of the `Conditioning` that comes first; None: as recorded. What
-            `baseline` and `everything` say of level (`waveform_mean`, `waveform_std`) is next to
+            `baseline` and `all` say of level (`waveform_mean`, `waveform_std`) is next to
             constant with it.
         **kwargs: `name` and the like, for `keras.layers.Layer`.
     Attributes:
@@ -69,7 +70,10 @@ class HandcraftedFeatures(keras.layers.Layer):
         self.sample_rate = sample_rate
         self.highpass_hz = highpass_hz
         self.level_dbfs = level_dbfs
-        self._condition = conditioning_layer(FrontEndConfig(highpass_hz, level_dbfs), sample_rate)
+        front_end = {"highpass_hz": highpass_hz, "level_dbfs": level_dbfs}
+        self._condition = conditioning_layer(
+            check(FrontEndConfig, front_end, type(self).__name__), sample_rate
+        )
         built = FEATURE_SETS[feature_set](sample_rate)
         self.names = built.names
         self.min_samples = built.min_samples

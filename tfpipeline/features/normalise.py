@@ -1,4 +1,4 @@
-"""Normalisation of each spectrogram by its own statistics, the same in training and serving."""
+"""Normalization of each spectrogram by its own statistics, the same in training and serving."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ LEAST_DEVIATION = 0.01
 
 
 @keras.saving.register_keras_serializable(package="tfpipeline")
-class SpectrogramNormalisation(keras.layers.Layer):
+class SpectrogramNormalization(keras.layers.Layer):
     """Takes each spectrogram to mean 0 and standard deviation 1, apart from its batch-mates.
 
     Like `LogMel`, it computes in float32 or float64 whatever the global dtype policy.
 
     Args:
-        normalise: "none" leaves the input as it is; "example" takes one mean and deviation over
+        normalize: "none" leaves the input as it is; "example" takes one mean and deviation over
             the whole spectrogram; "bin" takes them over time in each mel band, which also removes
             the colour of the microphone and the channel.
         dtype: "float32" or "float64".
         **kwargs: `name` and the like, for `keras.layers.Layer`.
     Raises:
-        ValueError: `normalise` or `dtype` is unknown.
+        ValueError: `normalize` or `dtype` is unknown.
     """
 
-    def __init__(self, normalise: str = "example", *, dtype="float32", **kwargs):
+    def __init__(self, normalize: str = "example", *, dtype="float32", **kwargs):
         policy = keras.dtype_policies.get(dtype)
         if policy.compute_dtype not in ("float32", "float64"):
             raise ValueError(
                 f"dtype must be float32 or float64. Received: {policy.name!r}. Leave dtype out: "
                 "the layers that follow cast for themselves."
             )
-        if normalise not in AXES:
-            raise ValueError(f"normalise must be one of {tuple(AXES)}. Received: {normalise!r}.")
+        if normalize not in AXES:
+            raise ValueError(f"normalize must be one of {tuple(AXES)}. Received: {normalize!r}.")
         super().__init__(dtype=policy, autocast=False, **kwargs)
-        self.normalise = normalise
+        self.normalize = normalize
 
     def call(self, spectrogram):
-        """Normalises.
+        """Normalizes.
 
         Args:
             spectrogram: float (batch, frames, n_mels) in dB.
@@ -56,13 +56,13 @@ class SpectrogramNormalisation(keras.layers.Layer):
                 f"Received: {spectrogram.shape}. Add a channel axis after this layer, not before."
             )
         spectrogram = tf.cast(spectrogram, self.compute_dtype)
-        if self.normalise == "none":
+        if self.normalize == "none":
             return spectrogram
-        mean, variance = tf.nn.moments(spectrogram, AXES[self.normalise], keepdims=True)
+        mean, variance = tf.nn.moments(spectrogram, AXES[self.normalize], keepdims=True)
         return (spectrogram - mean) * tf.math.rsqrt(tf.maximum(variance, LEAST_DEVIATION**2))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 
     def get_config(self):
-        return {**super().get_config(), "normalise": self.normalise}
+        return {**super().get_config(), "normalize": self.normalize}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,11 +58,11 @@ def extract_to_parquet(
     from tqdm import tqdm
 
     out = Path(out)
-    layer = HandcraftedFeatures(feature_set, **asdict(front_end))
+    layer = HandcraftedFeatures(feature_set, **front_end.model_dump())
     folder = partial_folder(out)
     done = _start(folder, {
         "version": VERSION, "features": feature_set, "columns": list(layer.names),
-        "window": window, "front_end": asdict(front_end), "clips": corpus_fingerprint(clips),
+        "window": window, "front_end": front_end.model_dump(), "clips": corpus_fingerprint(clips),
     })  # fmt: skip
     with tqdm(total=len(clips), initial=done, desc="features", unit="clip", delay=2) as bar:
         waiting: list[tuple[np.ndarray, ...]] = []

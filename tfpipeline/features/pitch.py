@@ -41,7 +41,7 @@ def yin(
         fmin, fmax: in Hz; two periods of fmin should fit into a frame.
         frame_length, hop_length: in samples.
     Returns:
-        f0 in Hz, aperiodicity (the normalised difference at the period found: 0 for a periodic
+        f0 in Hz, aperiodicity (the normalized difference at the period found: 0 for a periodic
         frame, about 1 for noise) and power (mean square), each float32 (size, frames).
     Reference:
         de Cheveigné & Kawahara (2002), "YIN, a fundamental frequency estimator for speech and
@@ -55,20 +55,20 @@ def yin(
     waveform = tf.pad(waveform, [[0, 0], [half, half + extra]])
     frames = tf.signal.frame(waveform, size, hop_length)  # (size, frames, n_fft)
     frames *= (np.arange(size) < frame_length).astype("float32")
-    normalised = _normalised_difference(frames, shortest, longest)  # (size, frames, lags)
+    normalized = _normalized_difference(frames, shortest, longest)  # (size, frames, lags)
 
-    before, here, after = normalised[..., :-2], normalised[..., 1:-1], normalised[..., 2:]
+    before, here, after = normalized[..., :-2], normalized[..., 1:-1], normalized[..., 2:]
     inner = (here < before) & (here <= after)
-    first = normalised[..., :1] < normalised[..., 1:2]
-    last = normalised[..., -1:] < normalised[..., -2:-1]
-    trough = tf.concat([first, inner, last], axis=2) & (normalised < TROUGH)
+    first = normalized[..., :1] < normalized[..., 1:2]
+    last = normalized[..., -1:] < normalized[..., -2:-1]
+    trough = tf.concat([first, inner, last], axis=2) & (normalized < TROUGH)
     place = tf.where(
         tf.reduce_any(trough, axis=2),
         tf.argmax(tf.cast(trough, tf.int8), axis=2, output_type=tf.int32),
-        tf.argmin(normalised, axis=2, output_type=tf.int32),
+        tf.argmin(normalized, axis=2, output_type=tf.int32),
     )
     around = tf.clip_by_value(place[..., None] + tf.range(-1, 2), 0, longest - shortest)
-    before, here, after = tf.unstack(tf.gather(normalised, around, batch_dims=2), axis=2)
+    before, here, after = tf.unstack(tf.gather(normalized, around, batch_dims=2), axis=2)
     # The lowest point of a parabola through the trough and its neighbours, if it is between them.
     curve, slope = after + before - 2 * here, (after - before) / 2
     inside = (tf.abs(slope) < tf.abs(curve)) & (place > 0) & (place < longest - shortest)
@@ -117,8 +117,8 @@ def _transform_size(least: int) -> int:
     return min(odd << k for odd in (1, 5) for k in range(3, 31) if odd << k >= least)
 
 
-def _normalised_difference(frames: tf.Tensor, shortest: int, longest: int) -> tf.Tensor:
-    """Cumulative mean normalised difference at the lags shortest … longest, in samples.
+def _normalized_difference(frames: tf.Tensor, shortest: int, longest: int) -> tf.Tensor:
+    """Cumulative mean normalized difference at the lags shortest … longest, in samples.
 
     Args:
         frames: float32 (size, frames, n_fft), whose last `longest` samples are zeros.

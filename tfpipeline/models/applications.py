@@ -19,7 +19,7 @@ APPLICATIONS = {
 def build_application(name: str, weights: str | None = None) -> keras.Model:
     """A network of `keras.applications` without its classifier, for images of any size.
 
-    Where it can be left out, its own scaling of images is: a spectrogram is normalised before.
+    Where it can be left out, its own scaling of images is: a spectrogram is normalized before.
 
     Args:
         name: a key of `APPLICATIONS`.

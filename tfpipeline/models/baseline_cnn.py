@@ -1,6 +1,6 @@
 """The baseline CNN of the IndicTTS deepfake challenge, as a yardstick.
 
-Conv 32, pool, Conv 64, pool, Dense 64, 32, 16, each with batch normalisation and dropout, on a
+Conv 32, pool, Conv 64, pool, Dense 64, 32, 16, each with batch normalization and dropout, on a
 128 x 128 mel-spectrogram. Of its faults these are mended: audio is resampled to the rate that is
 assumed, a short clip is repeated instead of padded with the loudest value, and validation is a
 labelled part with speakers of its own.
@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import keras
 
-from tfpipeline.models.batch_norm import batch_normalisation
+from tfpipeline.config import AtLeastZero, ShareBelowOne
+from tfpipeline.models.batch_norm import batch_normalization
 
 
 def build_baseline_cnn(
-    frames: int | None, n_mels: int, *, dropout: float = 0.1, weight_decay: float = 1e-4
+    frames: int | None,
+    n_mels: int,
+    *,
+    dropout: ShareBelowOne = 0.1,
+    weight_decay: AtLeastZero = 1e-4,
 ) -> keras.Model:
     """Builds the network from a log-mel spectrogram of one fixed length to a score.
 
@@ -26,18 +31,18 @@ def build_baseline_cnn(
     Returns:
         Model from (batch, frames, n_mels) to the log-odds of spoof, float32 (batch, 1).
     """
-    regulariser = keras.regularizers.L2(weight_decay)
+    regularizer = keras.regularizers.L2(weight_decay)
     spectrogram = keras.Input((frames, n_mels), name="spectrogram")
     x = keras.layers.Reshape((frames, n_mels, 1))(spectrogram)
     for filters in (32, 64):
-        x = keras.layers.Conv2D(filters, 3, activation="relu", kernel_regularizer=regulariser)(x)
-        x = batch_normalisation()(x)
+        x = keras.layers.Conv2D(filters, 3, activation="relu", kernel_regularizer=regularizer)(x)
+        x = batch_normalization()(x)
         x = keras.layers.MaxPooling2D(2)(x)
         x = keras.layers.Dropout(dropout)(x)
     x = keras.layers.Flatten()(x)
     for units in (64, 32, 16):
-        x = keras.layers.Dense(units, activation="relu", kernel_regularizer=regulariser)(x)
-        x = batch_normalisation()(x)
+        x = keras.layers.Dense(units, activation="relu", kernel_regularizer=regularizer)(x)
+        x = batch_normalization()(x)
         x = keras.layers.Dropout(dropout)(x)
-    score = keras.layers.Dense(1, kernel_regularizer=regulariser, dtype="float32", name="score")(x)
+    score = keras.layers.Dense(1, kernel_regularizer=regularizer, dtype="float32", name="score")(x)
     return keras.Model(spectrogram, score, name="baseline_cnn")

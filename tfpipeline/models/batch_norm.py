@@ -1,4 +1,4 @@
-"""Batch normalisation that does not depend on how many devices share a batch."""
+"""Batch normalization that does not depend on how many devices share a batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 
-def batch_normalisation(**options) -> keras.layers.BatchNormalization:
+def batch_normalization(**options) -> keras.layers.BatchNormalization:
     """A `keras.layers.BatchNormalization` over the whole batch, wherever its parts are.
 
     Where a `tf.distribute` strategy splits batches, the moments are summed over its devices, so

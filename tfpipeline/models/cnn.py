@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import keras
 
-from tfpipeline.models.batch_norm import batch_normalisation
+from tfpipeline.config import AtLeastZero, Count, ShareBelowOne
+from tfpipeline.models.batch_norm import batch_normalization
 from tfpipeline.models.pooling import AttentiveStatisticsPooling
 
 
@@ -18,11 +19,11 @@ def build_cnn(
     frames: int | None,
     n_mels: int,
     *,
-    channels: tuple[int, ...] = (16, 32, 64, 96),
-    block_dropout: float = 0.0,
-    head_units: int = 64,
-    head_dropout: float = 0.2,
-    weight_decay: float = 0.0,
+    channels: tuple[Count, ...] = (16, 32, 64, 96),
+    block_dropout: ShareBelowOne = 0.0,
+    head_units: Count = 64,
+    head_dropout: ShareBelowOne = 0.2,
+    weight_decay: AtLeastZero = 0.0,
 ) -> keras.Model:
     """Builds the network from a log-mel spectrogram to a score.
 
@@ -37,25 +38,25 @@ def build_cnn(
     Returns:
         Model from (batch, frames, n_mels) to the log-odds of spoof, float32 (batch, 1).
     """
-    regulariser = keras.regularizers.L2(weight_decay)
+    regularizer = keras.regularizers.L2(weight_decay)
 
     spectrogram = keras.Input((None, n_mels), name="spectrogram")
     x = keras.layers.Reshape((-1, n_mels, 1))(spectrogram)  # (batch, frames, n_mels, 1)
-    x = batch_normalisation()(x)
+    x = batch_normalization()(x)
     for number, filters in enumerate(channels):
         x = keras.layers.Conv2D(
             filters, 3, padding="same", use_bias=False,
-            kernel_initializer="he_normal", kernel_regularizer=regulariser,
+            kernel_initializer="he_normal", kernel_regularizer=regularizer,
         )(x)  # fmt: skip
-        x = batch_normalisation()(x)
+        x = batch_normalization()(x)
         x = keras.layers.Activation("relu")(x)
         if number < len(channels) - 1:
             x = keras.layers.MaxPooling2D(2, padding="same")(x)
         x = keras.layers.SpatialDropout2D(block_dropout)(x)
     x = keras.layers.Reshape((-1, x.shape[2] * x.shape[3]))(x)  # (batch, time, bands * filters)
     x = AttentiveStatisticsPooling(units=head_units)(x)
-    x = batch_normalisation()(x)
-    x = keras.layers.Dense(head_units, activation="relu", kernel_regularizer=regulariser)(x)
+    x = batch_normalization()(x)
+    x = keras.layers.Dense(head_units, activation="relu", kernel_regularizer=regularizer)(x)
     x = keras.layers.Dropout(head_dropout)(x)
     score = keras.layers.Dense(1, dtype="float32", name="score")(x)
     return keras.Model(spectrogram, score, name="cnn")

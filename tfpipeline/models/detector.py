@@ -5,22 +5,22 @@ The front end conditions the waveform, and makes the log-mel spectrogram of it.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import typing
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+from pydantic import create_model
 
 from tfpipeline.config import Config
 from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.features.conditioning import conditioning_layer
-from tfpipeline.features.equalise import RandomEqualisation
+from tfpipeline.features.equalise import RandomEqualization
 from tfpipeline.features.masking import SpectrogramMasking
 from tfpipeline.features.mel import LogMel
-from tfpipeline.features.normalise import SpectrogramNormalisation
-from tfpipeline.files.strict import checked
+from tfpipeline.features.normalise import SpectrogramNormalization
+from tfpipeline.files.strict import Section, check
 from tfpipeline.models import NETWORKS
 
 
@@ -58,10 +58,8 @@ def crop_samples(config: Config) -> int:
 
 
 def mel_layer(config: Config) -> LogMel:
-    """The configured log-mel front end, without normalisation."""
-    settings = dataclasses.asdict(config.mel)
-    for key in ("normalise", "place", "device"):
-        settings.pop(key)
+    """The configured log-mel front end, without normalization."""
+    settings = config.mel.model_dump(exclude={"normalize", "place", "device"})
     return LogMel(sample_rate=SAMPLE_RATE, name="log_mel", **settings)
 
 
@@ -74,11 +72,11 @@ def build_detector(config: Config) -> Detector:
     window = window_samples(config)
     mel = mel_layer(config)
     # Fixed kernels, computed in full precision: half precision would lose the quiet bands.
-    normalisation = SpectrogramNormalisation(
-        config.mel.normalise, dtype="float32", name="normalisation"
+    normalization = SpectrogramNormalization(
+        config.mel.normalize, dtype="float32", name="normalisation"
     )
     augment = config.augment
-    equalisation = RandomEqualisation(
+    equalization = RandomEqualization(
         augment.eq_db, seed=config.seed, dtype="float32", name="equalisation"
     )
     masking = SpectrogramMasking(
@@ -95,9 +93,9 @@ def build_detector(config: Config) -> Detector:
     waveform = keras.Input((None,), name="waveform", dtype="float32")
     condition = conditioning_layer(config.front_end)
     conditioned = condition(waveform) if condition else waveform
-    front_end = keras.Model(waveform, normalisation(mel(conditioned)), name="front_end")
+    front_end = keras.Model(waveform, normalization(mel(conditioned)), name="front_end")
     spectrogram = keras.Input(network.input_shape[1:], name="spectrogram", dtype="float32")
-    body = keras.Model(spectrogram, network(masking(equalisation(spectrogram))), name="body")
+    body = keras.Model(spectrogram, network(masking(equalization(spectrogram))), name="body")
     model = keras.Model(waveform, body(front_end(waveform)), name=config.model.name)
     return Detector(front_end, body, model, window)
 
@@ -112,23 +110,17 @@ def _build_network(config: Config, frames: int) -> keras.Model:
 
 
 def model_options(build: typing.Callable, config: Config) -> dict[str, Any]:
-    """The config's options for a builder, typed as its keyword arguments are.
+    """The config's options for a builder, typed and bounded as its keyword arguments are.
 
     Raises:
-        ValueError: an option that the builder does not have, or of the wrong type.
+        ValueError: options that the builder does not have, or that break their rules.
     """
-    hints = typing.get_type_hints(build)
-    known = [
-        parameter.name
+    hints = typing.get_type_hints(build, include_extras=True)
+    known = {
+        parameter.name: (hints[parameter.name], parameter.default)
         for parameter in inspect.signature(build).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
-    ]
-    options = {}
-    for key, value in config.model.options.items():
-        if key not in known:
-            raise ValueError(
-                f"config {config.name}: unknown key model.{key}. Known keys for model "
-                f"{config.model.name}: name, {', '.join(known)}"
-            )
-        options[key] = checked(value, hints[key], f"config {config.name}: model.{key}")
-    return options
+    }
+    kind = create_model("Options", __base__=Section, **known)
+    options = check(kind, config.model.options, f"config {config.name}", "model.")
+    return {key: getattr(options, key) for key in options.model_fields_set}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import keras
 
-from tfpipeline.models.batch_norm import batch_normalisation
+from tfpipeline.models.batch_norm import batch_normalization
 
 # repeats, kernel, stride, expansion, filters
 STAGES = (
@@ -27,7 +27,7 @@ def build_efficientnet_lite0() -> keras.Model:
     """The network without its classifier.
 
     Returns:
-        Model from images (batch, height, width, 3), normalised, to (batch, height / 32,
+        Model from images (batch, height, width, 3), normalized, to (batch, height / 32,
         width / 32, 1280), rounded up.
     """
     image = keras.Input((None, None, 3), name="image")
@@ -35,7 +35,7 @@ def build_efficientnet_lite0() -> keras.Model:
         STEM, 3, 2, padding="same", use_bias=False, kernel_initializer="he_normal",
         name="conv_stem",
     )(image)  # fmt: skip
-    x = _normalised(x, "bn0", True)
+    x = _normalized(x, "bn0", True)
     number, width = 0, STEM
     for repeats, kernel, stride, expansion, filters in STAGES:
         for repeat in range(repeats):
@@ -44,7 +44,7 @@ def build_efficientnet_lite0() -> keras.Model:
             )
             number, width = number + 1, filters
     x = _pointwise(x, HEAD, "conv_head")
-    x = _normalised(x, "bn1", True)
+    x = _normalized(x, "bn1", True)
     return keras.Model(image, x, name="efficientnet_lite0")
 
 
@@ -56,14 +56,14 @@ def _block(
     shortcut = x
     if expansion > 1:
         x = _pointwise(x, width * expansion, f"{name}.expand_conv")
-        x = _normalised(x, f"{name}.bn0", True)
+        x = _normalized(x, f"{name}.bn0", True)
     x = keras.layers.DepthwiseConv2D(
         kernel, stride, padding="same", use_bias=False, depthwise_initializer="he_normal",
         name=f"{name}.depthwise_conv",
     )(x)  # fmt: skip
-    x = _normalised(x, f"{name}.bn1", True)
+    x = _normalized(x, f"{name}.bn1", True)
     x = _pointwise(x, filters, f"{name}.project_conv")
-    x = _normalised(x, f"{name}.bn2", False)
+    x = _normalized(x, f"{name}.bn2", False)
     if stride == 1 and width == filters:
         x = keras.layers.Add(name=f"{name}.add")([x, shortcut])
     return x
@@ -75,6 +75,6 @@ def _pointwise(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTens
     )(x)  # fmt: skip
 
 
-def _normalised(x: keras.KerasTensor, name: str, active: bool) -> keras.KerasTensor:
-    x = batch_normalisation(momentum=0.99, epsilon=1e-3, name=name)(x)
+def _normalized(x: keras.KerasTensor, name: str, active: bool) -> keras.KerasTensor:
+    x = batch_normalization(momentum=0.99, epsilon=1e-3, name=name)(x)
     return keras.layers.ReLU(6.0, name=f"{name}.relu6")(x) if active else x

@@ -223,8 +223,8 @@ def _ways(name: str, reason: str, by_hand: str) -> str:
         f"({reason.rstrip('.')}). "
         f"Three ways: a network; putting {by_hand} by hand; or another file of the same weights, "
         "--set model.weights=FILE (.pth, .safetensors, .weights.h5, a KerasHub preset's folder). "
-        "From scratch: --set model.weights=none --set training.head_epochs=0 "
-        "--set training.layer_decay=1."
+        "From scratch: --set model.weights=none --set training.frozen_epochs=0 "
+        "--set training.layerwise_lr_decay=1."
     )
 
 

@@ -128,7 +128,7 @@ def _around(marks: np.ndarray, frames: int) -> np.ndarray:
 
 
 def _periodicity(power: np.ndarray) -> np.ndarray:
-    """The highest peak of each frame's normalised autocorrelation, (frames,); -1 without one."""
+    """The highest peak of each frame's normalized autocorrelation, (frames,); -1 without one."""
     import scipy.fft
 
     own = np.fft.irfft(np.abs(np.fft.rfft(WINDOW, N_FFT)) ** 2)[: LONGEST + 2]

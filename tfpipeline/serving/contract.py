@@ -10,10 +10,9 @@ import json
 import math
 from pathlib import Path
 
-from tfpipeline.config import config_to_dict
 from tfpipeline.data.audio import LOUDEST, MIN_SECONDS, SAMPLE_RATE, SILENCE_DBFS, SOURCE_RATES
 from tfpipeline.data.clips import LABELS
-from tfpipeline.files.strict import checked
+from tfpipeline.files.strict import check_value
 from tfpipeline.serving.ragged import CLIPPED_SHARE, FULL_SCALE
 from tfpipeline.serving.run import Run, read_environment
 from tfpipeline.serving.status import STATUSES
@@ -112,7 +111,7 @@ def build_contract(run: Run, window: int) -> dict:
         "versions": {
             "tfpipeline": environment.get("tfpipeline"), **environment.get("versions", {}),
         },
-        "config": config_to_dict(run.config),
+        "config": run.config.model_dump(mode="json"),
     }  # fmt: skip
 
 
@@ -186,9 +185,9 @@ def check_contract(contract: object, source: str) -> dict:
         raise ValueError(
             f"{source}: window_samples must be at least 1. Received: {contract['window_samples']}"
         )
-    checked(contract["threshold"].get("value"), float, f"{source}: threshold.value")
+    check_value(contract["threshold"].get("value"), float, f"{source}: threshold.value")
     a, b, prior = (
-        checked(contract["calibration"].get(key), float, f"{source}: calibration.{key}")
+        check_value(contract["calibration"].get(key), float, f"{source}: calibration.{key}")
         for key in ("a", "b", "prior")
     )
     if not (math.isfinite(a + b) and 0 < prior < 1):

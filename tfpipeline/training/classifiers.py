@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tfpipeline.config import AtLeastTwo, AtLeastZero, Count, Depth, Positive, ShareAboveZero
+
 PATIENCE = 30  # rounds without a better validation loss
 # Numbers in a table up to which one thread fits boosted trees: on a busy machine OpenMP's threads
 # wait for each other at every split, and 126 rows took LightGBM 19 s on two and 0.2 s on one.
@@ -20,9 +22,15 @@ SMALL = 1_000_000
 
 
 def build_histgb(
-    seed: int, *, max_iter: int = 400, learning_rate: float = 0.1, max_leaf_nodes: int = 31,
-    min_samples_leaf: int = 20, l2_regularization: float = 0.0, max_features: float = 1.0,
-):  # fmt: skip
+    seed: int,
+    *,
+    max_iter: Count = 400,
+    learning_rate: Positive = 0.1,
+    max_leaf_nodes: AtLeastTwo = 31,
+    min_samples_leaf: Count = 20,
+    l2_regularization: AtLeastZero = 0.0,
+    max_features: ShareAboveZero = 1.0,
+):
     """scikit-learn's HistGradientBoosting; the published baseline's settings."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -35,9 +43,15 @@ def build_histgb(
 
 
 def build_lightgbm(
-    seed: int, *, n_estimators: int = 400, learning_rate: float = 0.1, num_leaves: int = 31,
-    min_child_samples: int = 20, reg_lambda: float = 0.0, colsample_bytree: float = 1.0,
-):  # fmt: skip
+    seed: int,
+    *,
+    n_estimators: Count = 400,
+    learning_rate: Positive = 0.1,
+    num_leaves: AtLeastTwo = 31,
+    min_child_samples: Count = 20,
+    reg_lambda: AtLeastZero = 0.0,
+    colsample_bytree: ShareAboveZero = 1.0,
+):
     """LightGBM."""
     from lightgbm import LGBMClassifier
 
@@ -50,9 +64,13 @@ def build_lightgbm(
 
 
 def build_catboost(
-    seed: int, *, iterations: int = 400, learning_rate: float = 0.1, depth: int = 6,
-    l2_leaf_reg: float = 3.0,
-):  # fmt: skip
+    seed: int,
+    *,
+    iterations: Count = 400,
+    learning_rate: Positive = 0.1,
+    depth: Depth = 6,
+    l2_leaf_reg: AtLeastZero = 3.0,
+):
     """CatBoost with symmetric trees."""
     from catboost import CatBoostClassifier
 
@@ -63,7 +81,7 @@ def build_catboost(
     )  # fmt: skip
 
 
-def build_random_forest(seed: int, *, n_estimators: int = 300, min_samples_leaf: int = 1):
+def build_random_forest(seed: int, *, n_estimators: Count = 300, min_samples_leaf: Count = 1):
     """Random forest."""
     from sklearn.ensemble import RandomForestClassifier
 
@@ -72,7 +90,7 @@ def build_random_forest(seed: int, *, n_estimators: int = 300, min_samples_leaf:
     )
 
 
-def build_extra_trees(seed: int, *, n_estimators: int = 300, min_samples_leaf: int = 1):
+def build_extra_trees(seed: int, *, n_estimators: Count = 300, min_samples_leaf: Count = 1):
     """Extremely randomised trees."""
     from sklearn.ensemble import ExtraTreesClassifier
 
@@ -82,7 +100,7 @@ def build_extra_trees(seed: int, *, n_estimators: int = 300, min_samples_leaf: i
 
 
 def build_gradient_boosting(
-    seed: int, *, n_estimators: int = 200, learning_rate: float = 0.1, max_depth: int = 3
+    seed: int, *, n_estimators: Count = 200, learning_rate: Positive = 0.1, max_depth: Count = 3
 ):
     """scikit-learn's gradient boosting on exact splits."""
     from sklearn.ensemble import GradientBoostingClassifier
@@ -93,27 +111,25 @@ def build_gradient_boosting(
     )  # fmt: skip
 
 
-def build_logistic_regression(seed: int, *, inverse_regularisation: float = 1.0):
-    """Logistic regression on standardised features."""
+def build_logistic_regression(seed: int, *, C: Positive = 1.0):  # noqa: N803
+    """Logistic regression on standardized features."""
     from sklearn.linear_model import LogisticRegression
 
-    return _standardised(
-        LogisticRegression(C=inverse_regularisation, max_iter=2000, random_state=seed)
-    )
+    return _standardized(LogisticRegression(C=C, max_iter=2000, random_state=seed))
 
 
-def build_gaussian_nb(seed: int, *, var_smoothing: float = 1e-9):
-    """Gaussian naive Bayes on standardised features."""
+def build_gaussian_nb(seed: int, *, var_smoothing: AtLeastZero = 1e-9):
+    """Gaussian naive Bayes on standardized features."""
     from sklearn.naive_bayes import GaussianNB
 
-    return _standardised(GaussianNB(var_smoothing=var_smoothing))
+    return _standardized(GaussianNB(var_smoothing=var_smoothing))
 
 
-def build_bernoulli_nb(seed: int, *, alpha: float = 1.0):
+def build_bernoulli_nb(seed: int, *, alpha: AtLeastZero = 1.0):
     """Bernoulli naive Bayes on whether a feature is above its mean."""
     from sklearn.naive_bayes import BernoulliNB
 
-    return _standardised(BernoulliNB(alpha=alpha))
+    return _standardized(BernoulliNB(alpha=alpha))
 
 
 CLASSIFIERS: dict[str, Callable] = {
@@ -198,7 +214,7 @@ def _keep_best_stage(model, validation: tuple, weights: np.ndarray | None) -> No
     model.n_estimators_ = len(model.estimators_)
 
 
-def _standardised(model):
+def _standardized(model):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 

@@ -1,4 +1,4 @@
-"""Fitting a network: stream, loss, optimiser, precision, and the loop over epochs."""
+"""Fitting a network: stream, loss, optimizer, precision, and the loop over epochs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.detector import Detector, build_detector, crop_samples, model_options
 from tfpipeline.models.scoring import ClipScorer
 from tfpipeline.models.weights import Pretrained, load_pretrained
-from tfpipeline.training.optimiser import build_optimiser
+from tfpipeline.training.optimiser import build_optimizer
 from tfpipeline.training.selection import Selection
 
 
@@ -88,7 +88,7 @@ def fit_network(
             pretrained = _load_backbone(config, detector)
             trained = detector.body if config.mel.place == "pipeline" else detector.model
             trained.compile(
-                optimizer=build_optimiser(training, steps, detector.backbone),
+                optimizer=build_optimizer(training, steps, detector.backbone),
                 loss=keras.losses.BinaryCrossentropy(
                     from_logits=True, label_smoothing=training.label_smoothing
                 ),
@@ -104,18 +104,18 @@ def fit_network(
         training.patience,
         folder / "checkpoint.npz",
         steps * training.batch_size,
-        training.head_epochs,
+        training.frozen_epochs,
     )
     selection.set_model(trained)
     done = selection.restore()
     fixed = _fixed_layers(detector)
     last = min(until or training.epochs, training.epochs)
     try:
-        for end in sorted({min(training.head_epochs, last), last}):
+        for end in sorted({min(training.frozen_epochs, last), last}):
             if done >= end or selection.exhausted:
                 continue
             if detector.backbone is not None:
-                detector.backbone.trainable = end > training.head_epochs
+                detector.backbone.trainable = end > training.frozen_epochs
                 for layer in fixed:
                     layer.trainable = False
                 trained.train_function = None  # traced anew, for the variables that learn now

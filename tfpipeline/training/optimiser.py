@@ -1,4 +1,4 @@
-"""The optimiser: Adam or AdamW on a schedule, slower in the early layers of a backbone."""
+"""The optimizer: Adam or AdamW on a schedule, slower in the early layers of a backbone."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class LayerwiseAdamW(keras.optimizers.Adam):
         return {**super().get_config(), **own}
 
 
-def build_optimiser(
+def build_optimizer(
     training: TrainingConfig, steps: int, backbone: keras.Model | None
 ) -> keras.optimizers.Optimizer:
-    """The configured optimiser.
+    """The configured optimizer.
 
     Args:
         training: the config's section.
@@ -65,17 +65,19 @@ def build_optimiser(
     Raises:
         ValueError: settings for a backbone, and there is none.
     """
-    if backbone is None and (training.head_epochs or training.layer_decay != 1):
+    if backbone is None and (training.frozen_epochs or training.layerwise_lr_decay != 1):
         raise ValueError(
-            "training.head_epochs and training.layer_decay are for networks with a pretrained "
-            f"backbone. Received: {training.head_epochs} and {training.layer_decay} for another."
+            "training.frozen_epochs and training.layerwise_lr_decay are for networks with a "
+            f"pretrained backbone. Received: {training.frozen_epochs} and "
+            f"{training.layerwise_lr_decay} for another."
         )
     options = {}
-    if training.weight_average:
-        options = {"use_ema": True, "ema_momentum": training.weight_average}
+    if training.ema_momentum:
+        options = {"use_ema": True, "ema_momentum": training.ema_momentum}
     rate = learning_rate(training, steps)
-    if training.layer_decay != 1 or training.weight_average:
-        factors = layer_factors(backbone, training.layer_decay) if backbone is not None else {}
+    if training.layerwise_lr_decay != 1 or training.ema_momentum:
+        decay = training.layerwise_lr_decay
+        factors = layer_factors(backbone, decay) if backbone is not None else {}
         return LayerwiseAdamW(
             rate, factors=factors, decoupled_decay=training.weight_decay, **options
         )  # fmt: skip

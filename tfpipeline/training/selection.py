@@ -25,7 +25,7 @@ class Selection(keras.callbacks.Callback):
     epochs without a better one training stops; epochs with a frozen backbone do not count.
 
     Everything needed to go on is written to `checkpoint` after each epoch, atomically: weights,
-    optimiser state, random-number states, best weights and history.
+    optimizer state, random-number states, best weights and history.
 
     Args:
         scorer: over the model being trained.
@@ -118,7 +118,7 @@ class Selection(keras.callbacks.Callback):
             np.savez(partial, **arrays)
 
     def restore(self) -> int:
-        """Loads the checkpoint, if there is one, into model, optimiser and this callback.
+        """Loads the checkpoint, if there is one, into model, optimizer and this callback.
 
         Returns:
             The number of epochs that are done.
@@ -149,7 +149,7 @@ class Selection(keras.callbacks.Callback):
         return table.assign(best=table["epoch"] == self.best["epoch"])
 
     def _put_averages_in(self) -> list[np.ndarray] | None:
-        """Puts the optimiser's averages into the model, if it keeps any; returns what was there."""
+        """Puts the optimizer's averages into the model, if it keeps any; returns what was there."""
         if not self.model.optimizer.use_ema:
             return None
         plain = self.model.get_weights()

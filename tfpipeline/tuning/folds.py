@@ -20,7 +20,7 @@ def grouped_folds(clips: pd.DataFrame, n_folds: int, seed: int) -> np.ndarray:
     other.
 
     Args:
-        clips: a normalised manifest.
+        clips: a normalized manifest.
         n_folds: at least 2.
         seed: another seed deals otherwise; the order of the clips does not matter.
     Returns:

@@ -90,8 +90,8 @@ def build_oracle(plan: Plan, objective: Objective, seed: int) -> Kept:
     common = {
         "objective": keras_tuner.Objective(objective.name, objective.direction),
         "hyperparameters": hyperparameters(plan.space),
-        # keras-tuner takes 0 for no seed.
-        "seed": seed + 1,
+        # keras-tuner takes 0 for no seed, and NumPy no more than 32 bits.
+        "seed": min(seed + 1, 2**32 - 1),
         "max_consecutive_failed_trials": NEVER,
     }
     if plan.algorithm == "hyperband":

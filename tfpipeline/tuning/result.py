@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from tfpipeline.config import Config, config_to_yaml
@@ -11,7 +10,6 @@ from tfpipeline.files.atomic import write_json, write_text
 from tfpipeline.tuning.pictures import draw_search
 from tfpipeline.tuning.records import START, Record, best_record, read_records, write_trials
 from tfpipeline.tuning.search import Search, logged
-from tfpipeline.tuning.space import config_with
 from tfpipeline.tuning.trial import is_classifier, judge_on_folds, judge_on_validation
 
 BEST = "best.yaml"
@@ -45,7 +43,7 @@ def finish_search(search: Search, seconds: float) -> dict:
             f"Logs: {search.folder / 'trials'}"
         )
     start = next(own for own in records if own.trial == START)
-    configs = {START: search.base, best.trial: config_with(search.base, best.values)}
+    configs = {START: search.base, best.trial: search.base.replace(best.values, "space")}
     judged = {own.trial: _judge(search, own, configs[own.trial]) for own in (start, best)}
     where = "folds" if search.bench.folds else "validation"
     compared = {trial: objective.key(judged[trial][where]) for trial in judged}
@@ -116,9 +114,7 @@ def _note(name: str, where: str, judged: dict, trial: str, chosen: str) -> str:
 def _write_best(search: Search, config: Config, summary: dict) -> None:
     """`best.yaml`: a complete config, and above it what it came from."""
     path = search.folder / BEST
-    config = replace(
-        config, name=tuned_name(search.base), training=replace(config.training, tensorboard=True)
-    )
+    config = config.replace({"name": tuned_name(search.base), "training.tensorboard": True})
     where, name = summary["chosen_on"], summary["objective"]
     own = summary["start"] if summary["chosen"] == START else summary["best"]
     head = (

@@ -7,7 +7,7 @@ import io
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tfpipeline.tuning.records import (
     trial_folder,
     write_record,
 )
-from tfpipeline.tuning.space import Plan, config_with
+from tfpipeline.tuning.space import Plan
 from tfpipeline.tuning.trial import Bench, judge_trial
 
 CHECKPOINT = "checkpoint.npz"
@@ -55,7 +55,7 @@ def base_config(config: Config, plan: Plan, classifier: bool) -> Config:
     if classifier:
         return config
     epochs = plan.max_epochs or config.training.epochs
-    return replace(config, training=replace(config.training, epochs=epochs, tensorboard=False))
+    return config.replace({"training.epochs": epochs, "training.tensorboard": False})
 
 
 def run_start(search: Search, announce: Callable[[str], None]) -> Record:
@@ -149,7 +149,7 @@ def _recorded(
     error = None
     with logged(folder):
         try:
-            config = config_with(search.base, values)
+            config = search.base.replace(values, "space")
             figures = judge_trial(search.bench, config, folder, until)
         except Exception as failure:  # a trial may fail in any way, and the search goes on
             traceback.print_exc()

@@ -11,7 +11,7 @@ from pathlib import Path
 from tfpipeline.config import Config
 from tfpipeline.files.atomic import write_json
 from tfpipeline.training.classifiers import CLASSIFIERS
-from tfpipeline.tuning.space import Plan, config_with, plan_to_dict, probes
+from tfpipeline.tuning.space import Plan, plan_to_dict, probes
 from tfpipeline.tuning.trial import check_options, is_classifier
 
 SETTINGS = "plan.json"
@@ -32,7 +32,7 @@ def check_space(base: Config, plan: Plan) -> None:
     check_options(base)
     for values in probes(plan.space):
         said = ", ".join(f"{key}={value!r}" for key, value in values.items())
-        config = config_with(base, values, f"space at {said}")
+        config = base.replace(values, f"space at {said}")
         try:
             check_options(config)
         except ValueError as error:

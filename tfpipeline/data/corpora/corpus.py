@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from tfpipeline.data.clips import LABELS, UNKNOWN, normalise_manifest
+from tfpipeline.data.clips import LABELS, UNKNOWN, normalize_manifest
 from tfpipeline.data.splits import split_by_best_group
 
 ALL = "all"
@@ -84,7 +84,7 @@ def load_data_set(
             f"--data {corpus.name} needs a PATH. Received: none. Expected there: {corpus.layout}."
         )
     reading = read(path)
-    clips = normalise_manifest(reading.clips, f"{corpus.name}:{path}")
+    clips = normalize_manifest(reading.clips, f"{corpus.name}:{path}")
     counts = corpus.counts if reading.counts is None else reading.counts
     # What is of the whole comes first: readers may say something of each of a hundred folders.
     said = wrong_counts(clips, counts)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.clips import UNKNOWN, normalise_manifest, read_manifest, write_manifest
+from tfpipeline.data.clips import UNKNOWN, normalize_manifest, read_manifest, write_manifest
 from tfpipeline.data.placing import split_groups
 from tfpipeline.files.archives import Wheel, cache_folder, fetch_wheel, read_member
 from tfpipeline.files.atomic import atomic_file
@@ -111,7 +111,7 @@ def build_demo(
                 "attack": attack, "source": name, "part": parts[name], "language": name[:2],
                 "codec": UNKNOWN, "seconds": round(len(excerpt) / WORK_RATE, 3),
             })  # fmt: skip
-    clips = normalise_manifest(pd.DataFrame(rows), source="demo")
+    clips = normalize_manifest(pd.DataFrame(rows), source="demo")
     write_manifest(folder / "manifest.csv", clips)
     return clips
 
@@ -135,7 +135,7 @@ def finish(waveform: np.ndarray, seed: int) -> np.ndarray:
     """The last steps, the same for originals and spoofs, with draws of its own for each file.
 
     - Resampled to 16 kHz and limited to 80-7000 Hz.
-    - Dispersed by a random all-pass, as rooms and equalisers do. Vocoders put the energy of a
+    - Dispersed by a random all-pass, as rooms and equalizers do. Vocoders put the energy of a
       pitch pulse in one place; without this the peak level alone tells WORLD at an AUC of .70.
     - Laid over white noise 50 dB below the speech, so that pauses are equally quiet in all and no
       file betrays by digital silence that it was computed.

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.data.audio.extensions import left_out
-from tfpipeline.data.clips import LABELS, UNKNOWN, normalise_manifest
+from tfpipeline.data.clips import LABELS, UNKNOWN, normalize_manifest
 from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
 from tfpipeline.data.corpora.listing import audio_folders
 from tfpipeline.data.corpora.stems import is_generic, sources_of_stems, speaker_of_stem
@@ -115,7 +115,7 @@ def _label(root: Path, folders: dict[tuple[str, ...], list[str]]) -> tuple[pd.Da
         next((n for n in below if n not in bonafide), attack) if attack != UNKNOWN else attack
         for attack, below in zip(clips["attack"], clips["below"], strict=True)
     ]
-    return normalise_manifest(clips, str(root)), said
+    return normalize_manifest(clips, str(root)), said
 
 
 def _refuse_unusable(root: Path, folders, labels: set[str], any_audio: bool) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, normalise_manifest
+from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, normalize_manifest
 from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
 from tfpipeline.data.splits import split_by_best_group
 
@@ -62,7 +62,7 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
     clips = _named_columns(_read_any(table), str(table))
     clips["path"], said = _found_paths(clips["path"].tolist(), str(table.parent), str(table))
     _refuse_repeated(clips["path"], clips["label"], str(table))
-    clips = normalise_manifest(clips, str(table))
+    clips = normalize_manifest(clips, str(table))
     given = clips["part"] != UNKNOWN
     if given.all():
         counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())

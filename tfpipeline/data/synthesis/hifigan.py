@@ -106,7 +106,7 @@ def _convolution(x, channels: int, kernel: int, **arguments):
 
 
 def load_generator(checkpoint: str | os.PathLike | BinaryIO) -> keras.Model:
-    """The generator with published weights, their weight normalisation merged.
+    """The generator with published weights, their weight normalization merged.
 
     Args:
         checkpoint: path or binary file of a V1 generator: `generator_universal.pth.tar`,
@@ -137,7 +137,7 @@ def load_generator(checkpoint: str | os.PathLike | BinaryIO) -> keras.Model:
         scale, direction, bias = (
             given[f"{layer.name}.{part}"] for part in ("weight_g", "weight_v", "bias")
         )
-        # PyTorch: Conv1d (out, in, kernel), ConvTranspose1d (in, out, kernel), normalised over
+        # PyTorch: Conv1d (out, in, kernel), ConvTranspose1d (in, out, kernel), normalized over
         # all axes but the first; in Keras both are the other way round.
         shape = layer.kernel.shape[::-1]
         shapes = ((shape[0], 1, 1), shape, layer.bias.shape)

@@ -85,7 +85,7 @@ class TreeEnsemble:
 
 @dataclass(frozen=True)
 class DenseModel:
-    """Logistic regression or naive Bayes, behind a standardisation.
+    """Logistic regression or naive Bayes, behind a standardization.
 
     With z = (x - mean) / scale the log-odds are, by `kind`: `linear`, first · z + base; `gaussian`,
     base - ½ Σ [(z - first₁)² / second₁ - (z - first₀)² / second₀], where a row of `first` and

@@ -202,7 +202,7 @@ def _parents_first(tree: Nodes) -> Nodes:
 
 
 def _pipeline(model, n_features: int) -> DenseModel:
-    """A standardisation and a linear or naive Bayes model behind it."""
+    """A standardization and a linear or naive Bayes model behind it."""
     scaler, last = model[0], model[-1]
     mean, scale = scaler.mean_, scaler.scale_
     one = np.ones((1, n_features))

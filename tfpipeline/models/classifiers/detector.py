@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import keras
@@ -23,7 +22,7 @@ def build_feature_detector(config: Config, fitted: TreeEnsemble | DenseModel) ->
         ValueError: the model was fitted on other features than the config names.
     """
     features = HandcraftedFeatures(
-        config.features.set, **dataclasses.asdict(config.front_end), name="features"
+        config.features.set, **config.front_end.model_dump(), name="features"
     )
     if fitted.n_features != len(features.names):
         raise ValueError(
