@@ -23,12 +23,12 @@ import librosa
 import numpy as np
 import pandas as pd
 import soxr
-from tqdm import tqdm
 
 from tfpipeline.data.audio.ffmpeg import ffmpeg_program
 from tfpipeline.data.corpora.demo import WORK_RATE, finish, write_wav
 from tfpipeline.data.synthesis.griffin_lim import griffin_lim
 from tfpipeline.data.synthesis.world import world
+from tfpipeline.files.progress import track
 
 RATE = 16_000
 SHORTEST, LONGEST = 2.0, 6.0  # seconds
@@ -46,7 +46,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as unpacked:
             subprocess.run(["dpkg-deb", "-x", package, unpacked], check=True)
             chosen = _prompts(Path(unpacked), flags.each)
-        for name, speech in tqdm(chosen.items(), desc=language, ascii=" #"):
+        for name, speech in track(list(chosen.items()), language, "prompts"):
             seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
             made = {
                 "-": speech, "world": world(speech, WORK_RATE),

@@ -22,6 +22,7 @@ from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK, is_telephone
 from tfpipeline.data.audio.decode import Decoded, decode
 from tfpipeline.files.archives import cache_folder
 from tfpipeline.files.atomic import write_json
+from tfpipeline.files.progress import Progress
 
 MAX_SKIPPED_SHARE = 0.05
 # Another version for other answers: a change of the decoder or of the checks raises it.
@@ -70,15 +71,13 @@ def screen_clips(paths: Sequence[str], keep: Callable[[int, Decoded], None]) -> 
         paths: of the clips.
         keep: called with the index and the waveform of each clip that can be used.
     """
-    from tqdm import tqdm
-
     screening = Screening()
-    with tqdm(total=len(paths), desc="decoding", unit="clip", ascii=" #", delay=2) as bar:
+    with Progress("decoding", len(paths), "clips") as bar:
         for index, found in enumerate(_decoded(paths)):
             screening.add(index, found)
             if not isinstance(found, str):
                 keep(index, found)
-            bar.update()
+            bar.advance()
     return screening
 
 

@@ -24,6 +24,7 @@ from tfpipeline.evaluation.bootstrap import bootstrap_auc, interval, resampling_
 from tfpipeline.evaluation.duplicates import digest, fingerprint, near_duplicates
 from tfpipeline.evaluation.metrics import roc_auc
 from tfpipeline.evaluation.shortcuts import ADVICE, CATEGORIES, FRAME, file_cues, sound_cues
+from tfpipeline.files.progress import track
 
 LEAK, LOOK = 0.6, 0.55
 MOST_CLIPS = 20_000  # a random choice stands for larger corpora
@@ -93,15 +94,13 @@ def print_audit(audit: dict) -> None:
 def _measure(paths: list[str], audio) -> tuple[pd.DataFrame, list[np.ndarray], list[str]]:
     """Cues, fingerprint and digest of each clip; waveforms are not kept."""
     import tensorflow as tf
-    from tqdm import tqdm
 
     waveforms = tf.data.Dataset.range(len(paths)).map(
         audio.waveform, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     cues, fingerprints, digests = [], [], []
     stream = waveforms.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
-    shown = tqdm(paths, desc="audit", unit="clip", ascii=" #", delay=2, mininterval=0.5)
-    for path, waveform in zip(shown, stream, strict=True):
+    for path, waveform in zip(track(paths, "audit", "clips"), stream, strict=True):
         if not len(waveform):  # lost on the way; what is left of it is silence
             waveform = np.zeros(FRAME, np.float32)
         cues.append({**sound_cues(waveform), **file_cues(path)})

@@ -1,14 +1,13 @@
 """`report.html`: one page that opens offline and says what a detector is worth.
 
-Everything is in the page: style, charts (SVG), spectrograms (PNG) and sounds (MP3). All text that
-comes from a manifest, a config or a file's name is escaped.
+Everything is in the page: style, charts (SVG), spectrograms (PNG) and sounds (MP3). Its text is in
+`report.html.j2`, where Jinja2 escapes whatever comes from a manifest, a config or a file's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +23,10 @@ from tfpipeline.evaluation.charts import (
 )
 from tfpipeline.evaluation.comparison import common_part, other_clips
 from tfpipeline.evaluation.summary import HONESTY, auc_text, percent, ranked
-from tfpipeline.evaluation.worst_clips import WorstClip, worst_clips
+from tfpipeline.evaluation.worst_clips import worst_clips
 from tfpipeline.files.atomic import write_text
 
-STYLE = Path(__file__).with_name("report.css")
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 MOST_BARS = 30
 MOST_IMPORTANCES = 15
 
@@ -60,36 +59,27 @@ def write_report(path: Path, judged: Sequence[Judged], compared: Sequence[dict] 
         judged: the models.
         compared: of `comparison.compare_runs`.
     """
-    title = ", ".join(own.metrics["run"] for own in judged)
-    body = [f"<h1>{escape(title)}</h1>", _what(judged)]
-    if len(judged) > 1:
-        body += _leaderboard(judged, compared)
-    for own in judged:
-        body += _model(own, alone=len(judged) == 1)
-    write_text(
-        path,
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>\n"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
-        f"<title>{escape(title)}: evaluation</title>\n"
-        f"<style>\n{STYLE.read_text(encoding='utf-8')}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n",
+    import jinja2
+
+    page = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    page.filters |= {"auc_text": auc_text, "percent": percent, "number": _number}
+    content = page.get_template(TEMPLATE.name).render(
+        title=", ".join(own.metrics["run"] for own in judged),
+        data=", ".join(dict.fromkeys(own.metrics["data"] for own in judged)),
+        honesty=HONESTY,
+        leaderboard=_leaderboard(judged, compared) if len(judged) > 1 else None,
+        models=[_model(own) for own in judged],
+        most_bars=MOST_BARS,
     )
+    write_text(path, content.strip() + "\n")
 
 
-def _what(judged: Sequence[Judged]) -> str:
-    data = ", ".join(dict.fromkeys(own.metrics["data"] for own in judged))
-    return (
-        f"<p class='soft'>Judged on {escape(data)}. A score says how likely a recording is fake "
-        "(synthetic speech, <em>spoof</em>) rather than human (<em>bonafide</em>).</p>"
-        f"<p class='warn'>{escape(HONESTY)}</p>"
-    )
-
-
-def _leaderboard(judged: Sequence[Judged], compared: Sequence[dict]) -> list[str]:
+def _leaderboard(judged: Sequence[Judged], compared: Sequence[dict]) -> dict:
     tables = {own.metrics["run"]: own.table for own in judged}
     part = common_part(tables)
-    warning = other_clips(tables, part)
     difference = {row["run"]: row for row in compared}
     rows = []
     for metrics in ranked([own.metrics for own in judged], part):
@@ -100,126 +90,49 @@ def _leaderboard(judged: Sequence[Judged], compared: Sequence[dict]) -> list[str
             cell = f"{row['difference']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
         rates = (percent(figures[name]) for name in ("eer", "miss_rate", "false_alarm_rate"))
         rows.append([metrics["run"], auc_text(figures), *rates, cell])
-    head = ["model", "AUC [95 %]", "EER %", "missed %", "false alarms %", "best is above by"]
     curves = {
         own.metrics["run"]: _rows(own, part)
         for own in judged
         if own.metrics["parts"][part]["auc"] is not None
     }
-    return [
-        f"<h2>Models compared, on {escape(part)}</h2>",
-        "<p>The best is first; where the interval of the last column holds 0, chance may have made "
-        "the difference.</p>",
-        f"<p class='warn'>{escape(warning[0].upper() + warning[1:])}.</p>" if warning else "",
-        _table(head, rows),
-        *(_curves(curves) if curves else []),
-    ]
+    return {
+        "part": part,
+        "warning": other_clips(tables, part),
+        "rows": rows,
+        "curves": curves and curve_charts(curves),
+    }
 
 
-def _model(own: Judged, alone: bool) -> list[str]:
-    """All that is said of one model."""
+def _model(own: Judged) -> dict:
+    """What the page shows of one model."""
     metrics, shown = own.metrics, _shown_part(own)
-    out = [] if alone else [f"<h2>{escape(metrics['run'])}</h2>"]
-    out += _key_figures(metrics, shown)
     rows = _rows(own, shown)
+    curves = {}
     if metrics["parts"][shown]["auc"] is not None:
         curves = {
             part: _rows(own, part)
             for part in metrics["parts"]
             if part != "train" and metrics["parts"][part]["auc"] is not None
-        }
-        out += _curves(curves or {shown: rows})
-    threshold = metrics["threshold"] and metrics["threshold"]["value"]
+        } or {shown: rows}
     scored = pd.concat([_rows(own, part) for part in metrics["parts"] if part != "train"] or [rows])
     scored = scored.drop_duplicates("clip_id")
-    out += [
-        "<h2>Scores</h2>",
-        "<p>The further the human clips lie from the fakes, the better they are told apart; what "
-        "overlaps will be confused.</p>",
-        _wide(histogram_chart(scored, threshold), "scores by class and attack"),
-    ]
-    reliability = reliability_chart(rows)
-    if reliability:
-        out += [
-            f"<h2>Can the probability be believed? ({escape(shown)})</h2>",
-            "<p>On the dotted line, of the clips called 80 % fake, 80 % are fake; below it the "
-            "model is too sure of fakes. Both classes are given the same weight.</p>",
-            _figure(reliability, "reliability diagram"),
-        ]
-    out += _groups(metrics)
-    if own.importances is not None:
-        out += _importances(own.importances)
-    out += _worst(worst_clips(scored, explain=own.explain))
-    if metrics["notes"]:
-        notes = "".join(f"<li>{escape(note)}</li>" for note in metrics["notes"])
-        out.append(f"<h2>Notes</h2><ul class='soft'>{notes}</ul>")
-    if own.config:
-        out.append(f"<details><summary>Config</summary><pre>{escape(own.config)}</pre></details>")
-    return out
+    return {
+        "metrics": metrics,
+        "shown": shown,
+        "config": own.config,
+        "curves": curves and curve_charts(curves),
+        "histogram": histogram_chart(
+            scored, metrics["threshold"] and metrics["threshold"]["value"]
+        ),
+        "reliability": reliability_chart(rows),
+        "groups": _groups(metrics),
+        "importances": [] if own.importances is None else _importances(own.importances),
+        "worst": worst_clips(scored, explain=own.explain),
+    }
 
 
-def _key_figures(metrics: dict, shown: str) -> list[str]:
-    figures = metrics["parts"][shown]
-    out = [f"<h2>How well it tells them apart ({escape(shown)})</h2>"]
-    if figures["auc"] is not None:
-        out.append(
-            f"<p>Of a random human clip and a random fake, the fake gets the higher score "
-            f"<strong>{100 * figures['auc']:.1f} times in 100</strong>; 50 would be guessing.</p>"
-        )
-    parts = metrics["parts"].items()
-    head = ["part", "human", "fake", "speakers", "AUC [95 %]", "EER %", "FPR at 95 % TPR, %",
-            "TPR at 1 % FPR, %"]  # fmt: skip
-    rows = [
-        [part, own["n_bonafide"], own["n_spoof"], own["n_speakers"], auc_text(own),
-         percent(own["eer"]), percent(own["fpr_at_95_tpr"]), percent(own["tpr_at_1_fpr"])]
-        for part, own in parts
-    ]  # fmt: skip
-    out.append(_table(head, rows, main=shown))
-    out.append(
-        "<p class='soft'>AUC: 1 is perfect, .5 guessing. EER: the error rate where as many human "
-        "clips as fakes are judged wrongly. FPR: human clips called fake; TPR: fakes found.</p>"
-    )
-    names = ("min_dcf", "act_dcf", "min_cllr", "cllr", "brier", "ece")
-    head = ["part", "minDCF", "actDCF", "minCllr", "Cllr", "Brier score", "calibration error"]
-    rows = [[part, *(_number(own[name]) for name in names)] for part, own in parts]
-    out.append(_table(head, rows, main=shown))
-    out.append(
-        "<p class='soft'>Costs of decisions (DCF) and of probabilities (Cllr): 0 is perfect, 1 is "
-        "no better than not listening; what lies between minimum and actual cost is lost by "
-        "calibration. Brier score and calibration error: how far stated probabilities are from "
-        "the truth, 0 is best.</p>"
-    )
-    if metrics["threshold"]:
-        fixed = metrics["threshold"]
-        rows = [
-            [part, percent(own["miss_rate"]), percent(own["false_alarm_rate"]),
-             percent(own["hter"]), percent(own["eer"])]
-            for part, own in metrics["parts"].items()
-        ]  # fmt: skip
-        out += [
-            "<h2>The threshold, carried over</h2>",
-            f"<p>The threshold {fixed['value']:.3f} was fixed on {escape(fixed['part'])} "
-            f"({escape(fixed['rule'])}) and is used unchanged: this is what a user would see. "
-            "Far above the EER, the scores have moved.</p>",
-            _table(["part", "fakes missed %", "false alarms %", "mean (HTER) %", "EER %"], rows,
-                   main=shown),
-        ]  # fmt: skip
-    return out
-
-
-def _curves(tables: dict[str, pd.DataFrame]) -> list[str]:
-    roc, det = curve_charts(tables)
-    return [
-        "<div class='pair'>",
-        _figure(roc, "ROC: how many fakes are found for how many false alarms; the nearer to the "
-                     "upper left, the better."),
-        _figure(det, "DET: the same errors on a scale that spreads the small ones; lower left is "
-                     "better."),
-        "</div>",
-    ]  # fmt: skip
-
-
-def _groups(metrics: dict) -> list[str]:
+def _groups(metrics: dict) -> list[tuple[str, str, int]]:
+    """Column, chart and number of groups of each column that can be drawn."""
     out = []
     for column, values in metrics["groups"].items():
         rows = [
@@ -230,54 +143,18 @@ def _groups(metrics: dict) -> list[str]:
         ]
         rows.sort(key=lambda row: -1 if row[1]["auc"] is None else row[1]["auc"])
         chart = bars_chart(rows[:MOST_BARS])
-        if chart is None:
-            continue
-        more = f" The {MOST_BARS} worst of {len(rows)}." if len(rows) > MOST_BARS else ""
-        out += [
-            f"<h2>By {escape(column)}</h2>",
-            "<p>AUC of each group, human and fake clips counted beside it; where a line reaches "
-            f"the dotted one, it may be guessing.{more}</p>",
-            _wide(chart, f"AUC by {column}"),
-        ]
+        if chart is not None:
+            out.append((column, chart, len(rows)))
     return out
 
 
-def _worst(clips: Iterable[WorstClip]) -> list[str]:
-    cards = []
-    for clip in clips:
-        row = clip.row
-        kind = "human" if row["label"] == "bonafide" else f"fake ({row['attack']})"
-        picture = f"<img alt='log-mel spectrogram' src='{clip.picture}'>" if clip.picture else ""
-        sound = f"<audio controls preload='none' src='{clip.sound}'></audio>" if clip.sound else ""
-        cards.append(
-            f"<div class='clip'>{picture}{sound}<div>{escape(str(row['clip_id']))}</div>"
-            f"<div class='soft'>{escape(kind)}, {escape(str(row['part']))}; score "
-            f"{row['score']:+.2f}</div>{_reasons(clip)}</div>"
-        )
-    return [
-        "<h2>Judged worst</h2>",
-        "<p>The human clips that look most like fakes, then the fakes that look most human. "
-        "Listen for what they share.</p>",
-        f"<div class='clips'>{''.join(cards)}</div>",
-    ]
-
-
-def _reasons(clip: WorstClip) -> str:
-    return f"<div class='soft'>{escape(clip.reasons)}</div>" if clip.reasons else ""
-
-
-def _importances(table: pd.DataFrame) -> list[str]:
-    """What the model leans on: groups of features, then single ones."""
-    out = [
-        "<h2>What it leans on</h2>",
-        "<p>The AUC on validation that is lost when a feature's values are shuffled among the "
-        "clips; bars are one standard deviation. Features that tell the same can stand in for each "
-        "other, so look at the groups first.</p>",
-    ]
+def _importances(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Charts of what the model leans on, and their captions: groups first, then single features."""
+    out = []
     for kind, caption in (("group", "groups of features"), ("feature", "single features")):
         rows = table[table["kind"] == kind].head(MOST_IMPORTANCES)
         if len(rows):
-            out.append(_wide(importance_chart(rows), f"importance of {caption}"))
+            out.append((importance_chart(rows), caption))
     return out
 
 
@@ -291,25 +168,6 @@ def _shown_part(own: Judged) -> str:
 def _rows(own: Judged, part: str) -> pd.DataFrame:
     named = part == "all" and part not in set(own.table["part"])
     return part_rows(own.table, "-" if named else part)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence], main: str | None = None) -> str:
-    lines = ["<div class='scroll'><table><tr>"]
-    lines += [f"<th>{escape(name)}</th>" for name in head] + ["</tr>"]
-    for row in rows:
-        lines.append("<tr class='main'>" if row[0] == main else "<tr>")
-        lines += [f"<td>{escape(str(cell))}</td>" for cell in row] + ["</tr>"]
-    return "".join([*lines, "</table></div>"])
-
-
-def _figure(source: str, caption: str) -> str:
-    text = escape(caption, quote=True)
-    return f"<figure><img alt='{text}' src='{source}'><figcaption>{text}</figcaption></figure>"
-
-
-def _wide(source: str, caption: str) -> str:
-    """A chart that is scrolled on a narrow screen, where it could not be read otherwise."""
-    return f"<div class='scroll wide'>{_figure(source, caption)}</div>"
 
 
 def _number(value: float | None) -> str:

@@ -21,6 +21,7 @@ from tfpipeline.data.opening import Audio
 from tfpipeline.features.extraction import feature_batches
 from tfpipeline.features.handcrafted import HandcraftedFeatures
 from tfpipeline.files.atomic import atomic_file, write_json
+from tfpipeline.files.progress import Progress
 
 if TYPE_CHECKING:
     import pyarrow
@@ -55,8 +56,6 @@ def extract_to_parquet(
     Raises:
         ValueError: the stopped call was about other clips, features, windows or front end.
     """
-    from tqdm import tqdm
-
     out = Path(out)
     layer = HandcraftedFeatures(feature_set, **front_end.model_dump())
     folder = partial_folder(out)
@@ -64,7 +63,7 @@ def extract_to_parquet(
         "version": VERSION, "features": feature_set, "columns": list(layer.names),
         "window": window, "front_end": front_end.model_dump(), "clips": corpus_fingerprint(clips),
     })  # fmt: skip
-    with tqdm(total=len(clips), initial=done, desc="features", unit="clip", delay=2) as bar:
+    with Progress("features", len(clips), "clips", done) as bar:
         waiting: list[tuple[np.ndarray, ...]] = []
         for batch in feature_batches(audio, layer, window, done) if done < len(clips) else ():
             waiting.append(batch)
@@ -76,13 +75,13 @@ def extract_to_parquet(
             whole = rows[0] < open_clip
             if whole.any():
                 _write_part(folder, clips, layer.names, [c[whole] for c in rows], done, open_clip)
-                bar.update(int(open_clip) - done)
+                bar.advance(int(open_clip) - done)
                 done = int(open_clip)
             waiting = [tuple(column[~whole] for column in rows)]
         if waiting:
             rows = [np.concatenate(column) for column in zip(*waiting, strict=True)]
             _write_part(folder, clips, layer.names, rows, done, len(clips))
-            bar.update(len(clips) - done)
+            bar.advance(len(clips) - done)
     n_rows = _join(folder, _table(clips, layer.names, None), out)
     shutil.rmtree(folder)
     return n_rows

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from tfpipeline.evaluation.metrics import roc_auc
 from tfpipeline.features.statistics import STATISTICS
+from tfpipeline.files.progress import track
 
 REPEATS = 5
 MOST_ROWS = 2000  # more make the figures hardly steadier, and the wait longer
@@ -60,7 +60,7 @@ def permutation_importance(
     chosen += [("feature", name, [place]) for place, name in enumerate(names)]
     whole = roc_auc(labels, score(rows))
     found = []
-    for kind, name, places in tqdm(chosen, "importances", unit="feature", leave=False, delay=2):
+    for kind, name, places in track(chosen, "importances", "features"):
         shuffled = np.tile(rows, (repeats, 1, 1))
         for own in shuffled:
             own[:, places] = rows[random.permutation(len(rows))][:, places]

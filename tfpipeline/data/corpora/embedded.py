@@ -21,6 +21,7 @@ import pandas as pd
 from tfpipeline.data.corpora.tables import Table, count_rows, read_batches
 from tfpipeline.files.archives import cache_folder
 from tfpipeline.files.atomic import atomic_file
+from tfpipeline.files.progress import Progress
 
 AUDIO = "audio"
 # Another version for other files or another index.
@@ -46,15 +47,13 @@ def extract_audio(
         ValueError: a table cannot be read, lacks a column or a clip's audio, or the disk is too
             full.
     """
-    from tqdm import tqdm
-
     folder = folder or cache_folder() / "embedded"
     indices = [_known(table, columns, folder) for table in tables]
     missing = [table for table, index in zip(tables, indices, strict=True) if index is None]
     if missing:
         _refuse_full_disk(missing, folder)
         total = sum(count_rows(table) for table in missing)
-        with tqdm(total=total, desc="audio out of tables", unit="clip", ascii=" #", delay=2) as bar:
+        with Progress("audio out of tables", total, "clips") as bar:
             indices = [
                 _extract(table, columns, folder, bar) if index is None else index
                 for table, index in zip(tables, indices, strict=True)
@@ -97,7 +96,7 @@ def _extract(table: Table, columns: Sequence[str], folder: Path, bar) -> pd.Data
         values = [batch.column(column).to_pylist() for column in columns]
         for at, told in enumerate(zip(*values, strict=True)):
             rows.append((*told, *_file(audio[at].as_py(), table, folder, len(rows))))
-        bar.update(batch.num_rows)
+        bar.advance(batch.num_rows)
     index = pd.DataFrame(rows, columns=[*columns, "file", "size"])
     with atomic_file(_index_path(table, columns, folder)) as partial:
         index.to_parquet(partial, index=False)
