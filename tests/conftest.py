@@ -20,7 +20,8 @@ from readers import READERS
 from tiny import TINY
 
 from tfpipeline.data.clips import read_manifest
-from tfpipeline.data.corpora import CORPORA, demo
+from tfpipeline.data.corpora import CORPORA
+from tfpipeline.data.demo import corpus as demo
 from tfpipeline.files.archives import fetch_wheel, read_member
 
 
@@ -94,8 +95,9 @@ def tiny_run(made_once, tiny_corpus) -> Path:
 
     def make(folder):
         from tfpipeline import train
-        from tfpipeline.evaluation import auditing
-        from tfpipeline.serving import complete, exporting
+        from tfpipeline.auditing import audit as auditing
+        from tfpipeline.serving import savedmodel as exporting
+        from tfpipeline.workflows import complete
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(CORPORA, "tiny", lambda path, split: tiny_corpus)
@@ -110,7 +112,7 @@ def tiny_run(made_once, tiny_corpus) -> Path:
 @pytest.fixture(scope="module")
 def quick_audit():
     """The audit that a training begins with draws few rounds: its own tests draw all."""
-    from tfpipeline.evaluation import auditing
+    from tfpipeline.auditing import audit as auditing
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(auditing, "ROUNDS", 20)
@@ -120,7 +122,7 @@ def quick_audit():
 @pytest.fixture(scope="module")
 def without_export(quick_audit):
     """Runs that are trained get no export: `tiny_run` has one."""
-    from tfpipeline.serving import complete
+    from tfpipeline.workflows import complete
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(complete, "export_version", lambda *arguments: None)

@@ -13,13 +13,23 @@ from tiny import TINY
 from tfpipeline import export, predict, train
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.evaluation.scores import SCORE_COLUMNS, read_scores
-from tfpipeline.serving.run import open_run
+from tfpipeline.runs.run import open_run
 
 CONTENTS = {
-    "config.yaml", "environment.json", "model.weights.h5", "calibration.json", "scores.csv",
-    "metrics.json", "skipped.csv", "history.csv", "figures", "serving", "tensorboard",
-    "report.html", "audit.json",
-}  # fmt: skip
+    "config.yaml",
+    "environment.json",
+    "model.weights.h5",
+    "calibration.json",
+    "scores.csv",
+    "metrics.json",
+    "skipped.csv",
+    "history.csv",
+    "figures",
+    "serving",
+    "tensorboard",
+    "report.html",
+    "audit.json",
+}
 
 
 pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "without_export")
@@ -35,8 +45,9 @@ def test_a_run_folder_is_complete(run, tiny_corpus):
     assert not (run.parent / ".partial" / "tiny").exists()
     assert (run / "serving" / "1" / "saved_model.pb").exists()
     assert {path.name for path in (run / "figures").iterdir()} == {
-        "learning_curve.png", "spectrograms.png",
-    }  # fmt: skip
+        "learning_curve.png",
+        "spectrograms.png",
+    }
     environment = json.loads((run / "environment.json").read_text())
     assert environment["versions"]["tensorflow"] == version("tensorflow")
     assert len(environment["corpus_fingerprint"]) == 64
@@ -53,9 +64,17 @@ def test_scores_and_metrics_belong_together(run, tiny_corpus):
     assert set(scores.loc[scores["part"] == "unseen", "attack"]) == {"hifigan"}
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics) == {
-        "schema", "run", "model", "data", "parameters", "threshold", "parts", "groups", "macro",
+        "schema",
+        "run",
+        "model",
+        "data",
+        "parameters",
+        "threshold",
+        "parts",
+        "groups",
+        "macro",
         "notes",
-    }  # fmt: skip
+    }
     assert list(metrics["parts"]) == ["train", "validation", "test", "unseen"]
     assert metrics["parts"]["unseen"]["n_bonafide"] == metrics["parts"]["test"]["n_bonafide"] == 2
     assert set(metrics["groups"]["attack"]) == {"world", "griffin_lim", "hifigan"}
@@ -164,7 +183,7 @@ def test_a_killed_run_is_resumed(tmp_path, monkeypatch, capsys, run):
     assert not target.exists()
     other = [*TINY, "--set", "training.epochs=3", "--run", str(target), "--resume"]
     assert train.main(other) == 2
-    assert "--resume goes on with the same config" in one_line(capsys)
+    assert "--resume needs the same config" in one_line(capsys)
     assert train.main([*TINY, "--run", str(target), "--resume"]) == 0
     same_losses(target, run)
     assert {path.name for path in target.iterdir()} == CONTENTS - {"serving"}

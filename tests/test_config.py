@@ -7,6 +7,7 @@ import typing
 import pytest
 
 import tfpipeline.config as config_module
+from tfpipeline.cli import USAGE, config_from_flags, run_command
 from tfpipeline.config import (
     AS_RECORDED,
     CONFIGS,
@@ -21,10 +22,9 @@ from tfpipeline.config import (
     load_run_config,
 )
 from tfpipeline.files.strict import Section
-from tfpipeline.flags import USAGE, config_from_flags, run_command
 from tfpipeline.models import NETWORKS
+from tfpipeline.models.classical.fitting import CLASSIFIERS
 from tfpipeline.models.detector import model_options
-from tfpipeline.training.classifiers import CLASSIFIERS
 
 
 def write(tmp_path, text):
@@ -268,18 +268,20 @@ def test_all_mistakes_of_a_file_are_reported_at_once(tmp_path):
         load_config(path, ["training.jit=maybe"])
     lines = str(error.value).splitlines()
     assert all(line.startswith(f"{path} with --set: ") for line in lines)
-    assert sorted(line.split(": ", 1)[1] for line in lines) == sorted([
-        "training.head_epochs is now called training.frozen_epochs",
-        "unknown key sed. Known keys here: name, seed, data, front_end, mel, features, augment, "
-        "model, training. Is it seed?",
-        "mel.n_fft must be an integer in 2 … 65536. Received: 0",
-        f"unknown key mel.hop_lenght. Known keys here: {', '.join(MelConfig.model_fields)}. "
-        "Is it hop_length?",
-        "data.split.folds must be an integer of at least 3 or null. Received: 2",
-        "data.corpus must be text or a list, each text. Received: 3",
-        "training.epochs must be an integer of at least 1. Received: 0",
-        "training.jit must be one of 'auto', 'on', 'off'. Received: 'maybe'",
-    ])  # fmt: skip
+    assert sorted(line.split(": ", 1)[1] for line in lines) == sorted(
+        [
+            "training.head_epochs is now called training.frozen_epochs",
+            "unknown key sed. Known keys here: name, seed, data, front_end, mel, features, augment, "
+            "model, training. Is it seed?",
+            "mel.n_fft must be an integer in 2 … 65536. Received: 0",
+            f"unknown key mel.hop_lenght. Known keys here: {', '.join(MelConfig.model_fields)}. "
+            "Is it hop_length?",
+            "data.split.folds must be an integer of at least 3 or null. Received: 2",
+            "data.corpus must be text or a list, each text. Received: 3",
+            "training.epochs must be an integer of at least 1. Received: 0",
+            "training.jit must be one of 'auto', 'on', 'off'. Received: 'maybe'",
+        ]
+    )
 
 
 def test_a_command_prints_each_mistake_in_a_line_of_its_own(tmp_path, capsys):

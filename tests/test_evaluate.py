@@ -51,8 +51,11 @@ def test_a_corpus_is_scored_first_with_the_runs_threshold(runs, tiny_corpus, cap
     assert metrics["threshold"] == own["threshold"]
     folder = runs / "one" / "evaluations" / "tiny"
     assert {path.name for path in folder.iterdir()} == {
-        "scores.csv", "skipped.csv", "metrics.json", "report.html",
-    }  # fmt: skip
+        "scores.csv",
+        "skipped.csv",
+        "metrics.json",
+        "report.html",
+    }
     scores = read_scores(folder / "scores.csv").set_index("clip_id")
     assert len(scores) == len(tiny_corpus)
     trained = read_scores(runs / "one" / "scores.csv").set_index("clip_id")
@@ -62,8 +65,15 @@ def test_a_corpus_is_scored_first_with_the_runs_threshold(runs, tiny_corpus, cap
 
 def test_runs_and_score_files_stand_in_one_leaderboard(runs, tmp_path, capsys):
     shutil.copy(runs / "two" / "scores.csv", tmp_path / "other system.csv")
-    argv = ["--run", str(runs / "one"), str(runs / "two"), "--scores",
-            str(tmp_path / "other system.csv"), "--out", str(tmp_path / "out")]  # fmt: skip
+    argv = [
+        "--run",
+        str(runs / "one"),
+        str(runs / "two"),
+        "--scores",
+        str(tmp_path / "other system.csv"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert evaluate.main(argv) == 0
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert content["part"] == "test"
@@ -80,13 +90,13 @@ def test_another_systems_scores_with_their_key(tmp_path, capsys, monkeypatch):
     ids = [f"E_{n:03d}" for n in range(60)]
     good = random.integers(0, 2, 60)
     (tmp_path / "scores.tsv").write_text(
-        "filename\tcm-score\n" + "".join(f"{i}\t{g * 3 + random.normal()}\n"
-                                         for i, g in zip(ids, good, strict=True))
-    )  # fmt: skip
+        "filename\tcm-score\n"
+        + "".join(f"{i}\t{g * 3 + random.normal()}\n" for i, g in zip(ids, good, strict=True))
+    )
     (tmp_path / "key.tsv").write_text(
-        "filename\tcm-label\n" + "".join(f"{i}\t{('spoof', 'bonafide')[g]}\n"
-                                         for i, g in zip(ids, good, strict=True))
-    )  # fmt: skip
+        "filename\tcm-label\n"
+        + "".join(f"{i}\t{('spoof', 'bonafide')[g]}\n" for i, g in zip(ids, good, strict=True))
+    )
     assert evaluate.main(["--scores", "scores.tsv", "--key", "key.tsv"]) == 0
     printed = capsys.readouterr()
     assert "high = bonafide, turned round" in printed.err
@@ -131,9 +141,19 @@ def test_a_submission_has_a_row_for_every_hidden_clip(
     rows[4] = {**rows[4], "audio": {"bytes": b"no audio", "path": None}}
     pq.write_table(pa.Table.from_pylist(rows), table)
     out = tmp_path / "submission.csv"
-    assert evaluate.main([
-        "--run", str(runs / "one"), "--data", f"indictts:{path}", "--submission", str(out),
-    ]) == 0  # fmt: skip
+    assert (
+        evaluate.main(
+            [
+                "--run",
+                str(runs / "one"),
+                "--data",
+                f"indictts:{path}",
+                "--submission",
+                str(out),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().err
     assert "1 clips cannot be judged, and get 0.5" in said
     written = pd.read_csv(out)

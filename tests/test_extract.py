@@ -9,7 +9,7 @@ import pytest
 from tfpipeline import extract
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import CORPORA
-from tfpipeline.features.handcrafted import HandcraftedFeatures
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tfpipeline.flags import SAVED_MODELS, run_folder
+from tfpipeline.cli import SAVED_MODELS, run_folder
 
 
 @pytest.fixture(autouse=True)

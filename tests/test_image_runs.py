@@ -10,10 +10,23 @@ from tfpipeline.data.corpora import CORPORA
 from tfpipeline.models import weights
 
 SHORT = [
-    "--data", "tiny", "--set", "data.unseen_attacks=[hifigan]", "--set", "training.epochs=1",
-    "--set", "training.batch_size=4", "--set", "data.crop_seconds=1", "--set", "mel.n_mels=32",
-    "--set", "training.frozen_epochs=0", "--set", "training.tensorboard=false",
-]  # fmt: skip
+    "--data",
+    "tiny",
+    "--set",
+    "data.unseen_attacks=[hifigan]",
+    "--set",
+    "training.epochs=1",
+    "--set",
+    "training.batch_size=4",
+    "--set",
+    "data.crop_seconds=1",
+    "--set",
+    "mel.n_mels=32",
+    "--set",
+    "training.frozen_epochs=0",
+    "--set",
+    "training.tensorboard=false",
+]
 pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "without_export")
 
 
@@ -27,9 +40,10 @@ def run(tmp_path_factory, tiny_in_the_table, without_export):
 def test_a_pretrained_run_says_what_it_began_with(run):
     environment = json.loads((run / "environment.json").read_text())
     assert environment["pretrained"] == {
-        "source": "imagenet", "file": "efficientnet-lite0-57934424.pth",
+        "source": "imagenet",
+        "file": "efficientnet-lite0-57934424.pth",
         "sha256": weights.EFFICIENTNET_LITE0_SHA256,
-    }  # fmt: skip
+    }
     assert not any("scratch" in n for n in json.loads((run / "metrics.json").read_text())["notes"])
 
 

@@ -11,9 +11,17 @@ import tfpipeline
 
 PACKAGE = Path(tfpipeline.__file__).parent
 ORDER = (
-    "files", "config", "flags", "data", "features", "models", "training", "evaluation", "tuning",
+    "files",
+    "config",
+    "flags",
+    "data",
+    "features",
+    "models",
+    "training",
+    "evaluation",
+    "tuning",
     "serving",
-)  # fmt: skip
+)
 # On NumPy alone, and so open to everyone.
 LEAVES = {"tfpipeline.evaluation.metrics"}
 COMMANDS = [

@@ -18,9 +18,13 @@ from tfpipeline.training.fit_features import fit_on_features, training_features
 
 OFF = ("front_end.highpass_hz=null", "front_end.level_dbfs=null")
 SMALL = (
-    "model.channels=[8, 16]", "data.crop_seconds=1", "training.epochs=10", "training.patience=10",
-    "training.batch_size=4", "training.tensorboard=false",
-)  # fmt: skip
+    "model.channels=[8, 16]",
+    "data.crop_seconds=1",
+    "training.epochs=10",
+    "training.patience=10",
+    "training.batch_size=4",
+    "training.tensorboard=false",
+)
 
 
 def hum(frequency, level_dbfs=-50.0):

@@ -15,19 +15,29 @@ from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.data.opening import open_audio
 from tfpipeline.evaluation.scores import read_scores
-from tfpipeline.models.classifiers.arrays import load_arrays
-from tfpipeline.models.classifiers.graph import log_odds
-from tfpipeline.models.scoring import ClipScorer
-from tfpipeline.serving.run import load_detector, open_run
-from tfpipeline.training import classifiers
+from tfpipeline.models.classical import fitting as classifiers
+from tfpipeline.models.classical.arrays import load_arrays
+from tfpipeline.models.classical.graph import log_odds
+from tfpipeline.models.detector import ClipScorer
+from tfpipeline.runs.run import load_detector, open_run
 from tfpipeline.training.fit_features import fit_on_features, training_features
 
 TINY = ["--data", "tiny", "--set", "data.unseen_attacks=[hifigan]"]
 pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "quick_audit")
 CONTENTS = {
-    "config.yaml", "environment.json", "trees.npz", "importances.csv", "calibration.json",
-    "scores.csv", "metrics.json", "skipped.csv", "figures", "serving", "report.html", "audit.json",
-}  # fmt: skip
+    "config.yaml",
+    "environment.json",
+    "trees.npz",
+    "importances.csv",
+    "calibration.json",
+    "scores.csv",
+    "metrics.json",
+    "skipped.csv",
+    "figures",
+    "serving",
+    "report.html",
+    "audit.json",
+}
 
 
 @pytest.fixture(scope="module")

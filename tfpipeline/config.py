@@ -43,7 +43,7 @@ Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)]
 
 
 class SplitConfig(Section):
-    """How clips are dealt out to train, validation and test; see `tfpipeline.data.split_rules`.
+    """How clips are assigned to train, validation and test; see `tfpipeline.data.split_rules`.
 
     Attributes:
         rule: `stable`: by a hash of each group, so that none moves when others are added;
@@ -79,7 +79,7 @@ class SplitConfig(Section):
             raise ValueError(f"data.split.shares must sum to 1. Received: {list(self.shares)}")
         if self.rule == "random" and (self.by or self.folds):
             raise ValueError(
-                "data.split.rule random deals out single clips: neither by nor folds go with it. "
+                "data.split.rule random assigns single clips: neither by nor folds go with it. "
                 f"Received: by {self.by}, folds {self.folds}. Take stable or balanced."
             )
         if self.folds is not None and self.fold >= self.folds:
@@ -97,7 +97,7 @@ class DataConfig(Section):
         corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`, or a list of
             several to train on together; `NAME:PATH+PATH2` where fakes and their originals are two
             data sets.
-        split: deals all clips out anew; null: the corpus's own parts, else by speaker, source or
+        split: assigns all clips anew; null: the corpus's own parts, else by speaker, source or
             file, whichever can be (`tfpipeline.data.splits.split_by_best_group`).
         balance: what counts the same in training when there are several corpora: `none`, each
             clip; `corpus`, each corpus; `corpus_label`, each class of each corpus. Clips of what is
@@ -222,7 +222,7 @@ class FeatureConfig(Section):
     """The hand-made features of the classifiers; networks do not read it.
 
     Attributes:
-        set: a row of `tfpipeline.features.handcrafted.FEATURE_SETS`.
+        set: a row of `tfpipeline.features.handcrafted.layer.FEATURE_SETS`.
     """
 
     set: Literal["baseline", "selected", "all"] = "selected"

@@ -1,7 +1,7 @@
 """Extracts hand-made features: `python -m tfpipeline.extract --data demo --out F.parquet`.
 
 One row a window of each clip, with the clip's id, label, attack, speaker, source and part. An
-extraction that was stopped goes on with the same command.
+extraction that was stopped resumes with the same command.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tfpipeline.flags import (
+from tfpipeline.cli import (
     OK,
     SOME_FAILED,
     add_data_flag,
@@ -32,18 +32,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", required=True, metavar="FILE", help="the Parquet file to write")
     parser.add_argument("--window-seconds", type=float, default=4.0, metavar="S", help="default: 4")
     parser.add_argument(
-        "--cache", choices=("auto", "memory", "disk", "none"), default="auto",
+        "--cache",
+        choices=("auto", "memory", "disk", "none"),
+        default="auto",
         help="where decoded audio is kept, as data.cache of a config",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--as-recorded", action="store_true",
+        "--as-recorded",
+        action="store_true",
         help="without the high-pass and the level that a config has by default, front_end",
-    )  # fmt: skip
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE, start anew")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     flags = parser.parse_args(argv)
     return run_command(
-        lambda: _extract(flags), "stopped. Go on with the same command, without --overwrite."
+        lambda: _extract(flags), "stopped. Resume with the same command, without --overwrite."
     )
 
 
@@ -63,9 +66,12 @@ def _extract(flags: argparse.Namespace) -> int:
     from tfpipeline.data.audio import SAMPLE_RATE
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.opening import open_audio
-    from tfpipeline.features.extraction import check_window
-    from tfpipeline.features.handcrafted import HandcraftedFeatures
-    from tfpipeline.features.parquet import extract_to_parquet, partial_folder
+    from tfpipeline.features.handcrafted.extraction import (
+        check_window,
+        extract_to_parquet,
+        partial_folder,
+    )
+    from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
     from tfpipeline.files.atomic import write_table
 
     # What cannot work fails before anything is decoded.

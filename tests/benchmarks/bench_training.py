@@ -32,8 +32,7 @@ from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.opening import open_audio
 from tfpipeline.models.backbones import BACKBONES
-from tfpipeline.models.detector import build_detector
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.detector import ClipScorer, build_detector
 from tfpipeline.training.fit import device_settings, training_stream
 
 ROUNDS = 5
@@ -64,10 +63,12 @@ def main() -> int:
     streams = {
         name: iter(training_stream(config, detector, open_audio(own, cache)[1], own))
         for name, cache, own in (
-            ("cached", "memory", train), ("on disk", "disk", train), ("files", "none", train),
+            ("cached", "memory", train),
+            ("on disk", "disk", train),
+            ("files", "none", train),
             ("FLAC files", "none", flac),
         )
-    }  # fmt: skip
+    }
     held = next(streams["cached"])
     batch = config.training.batch_size
 

@@ -13,11 +13,16 @@ from tfpipeline.data.clips import (
 
 def six_clips():
     rows = [
-        {"path": f"{speaker}_{label}.wav", "label": label, "speaker": speaker, "part": part,
-         "attack": "-" if label == "bonafide" else "world"}
+        {
+            "path": f"{speaker}_{label}.wav",
+            "label": label,
+            "speaker": speaker,
+            "part": part,
+            "attack": "-" if label == "bonafide" else "world",
+        }
         for speaker, part in (("a", "train"), ("b", "validation"), ("c", "test"))
         for label in ("bonafide", "spoof")
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 

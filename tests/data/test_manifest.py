@@ -79,8 +79,16 @@ def test_given_parts_are_kept(tmp_path, column):
     clips = table(tmp_path, 5, **{column: parts}).iloc[:9]
     clips, said = read_table(write(tmp_path, clips))
     assert clips["part"].tolist() == [
-        "train", "train", "validation", "validation", "test", "test", "test", "unseen", "mine",
-    ]  # fmt: skip
+        "train",
+        "train",
+        "validation",
+        "validation",
+        "test",
+        "test",
+        "test",
+        "unseen",
+        "mine",
+    ]
     assert said == [
         "parts as the table names them: test 3, train 2, validation 2, unseen 1, mine 1"
     ]
@@ -120,7 +128,7 @@ def test_too_few_speakers_are_put_aside(tmp_path):
 def test_rows_without_a_speaker_are_told(tmp_path):
     speakers = [f"s{number // 2}" if number % 2 == 0 else "" for number in range(40)]
     clips, said = read_table(write(tmp_path, table(tmp_path, speaker=speakers)))
-    assert "20 clips tell no speaker and are dealt out alone" in said[0]
+    assert "20 clips tell no speaker and are assigned alone" in said[0]
     check_parts(clips, "table")
 
 

@@ -10,13 +10,14 @@ import soundfile
 import soxr
 
 from tfpipeline import audit as command
+from tfpipeline.auditing import audit as auditing
+from tfpipeline.auditing.audit import audit_clips, print_audit
+from tfpipeline.auditing.cues import file_cues, sound_cues
+from tfpipeline.auditing.duplicates import digest, fingerprint, near_duplicates
 from tfpipeline.data.clips import normalize_manifest, write_manifest
-from tfpipeline.data.corpora import CORPORA, demo
+from tfpipeline.data.corpora import CORPORA
+from tfpipeline.data.demo import corpus as demo
 from tfpipeline.data.opening import open_audio
-from tfpipeline.evaluation import auditing
-from tfpipeline.evaluation.auditing import audit_clips, print_audit
-from tfpipeline.evaluation.duplicates import digest, fingerprint, near_duplicates
-from tfpipeline.evaluation.shortcuts import file_cues, sound_cues
 from tfpipeline.files.archives import fetch_wheel, read_member
 
 READERS = 40
@@ -84,10 +85,13 @@ def test_different_words_of_the_same_readers_are_fine(tmp_path, excerpts, capsys
         ("dc offset", lambda w: w + 0.02, 16_000),
         ("duration", lambda w: w[:-3_000], 16_000),
         ("sample rate", lambda w: w, 22_050),
-        ("bandwidth", lambda w: soxr.resample(soxr.resample(w, 16_000, 8_000), 8_000, 16_000),
-         16_000),
+        (
+            "bandwidth",
+            lambda w: soxr.resample(soxr.resample(w, 16_000, 8_000), 8_000, 16_000),
+            16_000,
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_planted_leak_is_caught(tmp_path, excerpts, cue, change, rate):
     audit, lines = audited(corpus(tmp_path, excerpts, change, rate))
     assert audit["verdict"] == "leak"
@@ -121,9 +125,9 @@ def test_speakers_on_two_sides_and_double_labels_are_caught(tmp_path, excerpts):
     samples, _ = soundfile.read(clips["path"][2], dtype="float32")
     soundfile.write(clips["path"][3], samples, 16_000)
     _, lines = audited(clips)
-    assert lines["speakers on two sides"]["verdict"] == "leak"
+    assert lines["speakers in two splits"]["verdict"] == "leak"
     assert lines["one recording with both labels"]["verdict"] == "leak"
-    assert lines["sources on two sides"]["found"] == "not known"
+    assert lines["sources in two splits"]["found"] == "not known"
 
 
 def test_one_class_and_one_clip(tmp_path, excerpts):
@@ -155,8 +159,8 @@ def test_a_table_whose_speakers_overlap_is_audited(tmp_path, excerpts, capsys):
     data = f"manifest:{tmp_path / 'clips.csv'}"
     assert command.main(["--data", data, "--json"]) == 1
     lines = {line["what"]: line for line in json.loads(capsys.readouterr().out)["lines"]}
-    assert lines["speakers on two sides"]["verdict"] == "leak"
-    assert lines["speakers on two sides"]["found"] == f"1, such as {clips['speaker'][0]}"
+    assert lines["speakers in two splits"]["verdict"] == "leak"
+    assert lines["speakers in two splits"]["found"] == f"1, such as {clips['speaker'][0]}"
 
 
 def test_cues_of_known_waveforms(speech, tmp_path):

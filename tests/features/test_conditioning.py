@@ -132,9 +132,10 @@ def test_a_clip_does_not_depend_on_its_batch_mates(speech):
 def test_one_or_the_other_may_be_off(speech):
     leveled = Conditioning(None, -26.0)(speech).numpy()
     np.testing.assert_allclose(
-        leveled, speech * (10 ** (-26 / 20) / np.sqrt(np.mean(speech**2, 1, keepdims=True))),
+        leveled,
+        speech * (10 ** (-26 / 20) / np.sqrt(np.mean(speech**2, 1, keepdims=True))),
         rtol=1e-4,
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(Conditioning(None, None)(speech), speech)
     assert conditioning_layer(AS_RECORDED) is None
     assert conditioning_layer(FrontEndConfig(highpass_hz=80.0, level_dbfs=None)).highpass_hz == 80.0

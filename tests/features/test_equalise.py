@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfpipeline.features.equalise import KNOTS, RandomEqualization
+from tfpipeline.features.augment import KNOTS, RandomEqualization
 
 SPECTROGRAM = tf.constant(np.random.default_rng(0).normal(size=(5, 30, 41)), tf.float32)
 
@@ -15,8 +15,9 @@ def test_adds_one_smooth_bounded_curve_to_each_example():
     # linear between the knots, which fall on every eighth of the 41 bands
     for curve in curves:
         knots = curve[:: 40 // (KNOTS - 1)]
-        np.testing.assert_allclose(curve, np.interp(np.arange(41), np.arange(0, 41, 8), knots),
-                                   atol=1e-4)  # fmt: skip
+        np.testing.assert_allclose(
+            curve, np.interp(np.arange(41), np.arange(0, 41, 8), knots), atol=1e-4
+        )
 
 
 def test_off_in_evaluation_and_at_zero():

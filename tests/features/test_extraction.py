@@ -1,4 +1,4 @@
-"""Extraction: rows in order whatever the batch; what is stopped goes on; memory holds a part."""
+"""Extraction: rows in order whatever the batch; what is stopped continues; memory holds a part."""
 
 import numpy as np
 import pandas as pd
@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from tfpipeline.config import AS_RECORDED, FrontEndConfig
 from tfpipeline.data.opening import Audio
-from tfpipeline.features import extraction, parquet
 from tfpipeline.features.conditioning import Conditioning
-from tfpipeline.features.handcrafted import HandcraftedFeatures
+from tfpipeline.features.handcrafted import extraction
+from tfpipeline.features.handcrafted import extraction as parquet
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 
 WINDOW = 16_000
 LENGTHS = (5000, 16_000, 50_000, 16_001, 3000, 160_000, 15_999, 32_000, 40_000)
@@ -25,11 +26,17 @@ def corpus(speech):
     samples, begins = tf.constant(np.concatenate(clips)), tf.constant(ends - LENGTHS)
     ends = tf.constant(ends)
     audio = Audio(lambda i: samples[tf.gather(begins, i) : tf.gather(ends, i)], n_clips=len(clips))
-    table = pd.DataFrame({
-        "clip_id": [f"clip{i}" for i in range(len(clips))], "path": "absent.wav",
-        "label": ["bonafide", "spoof", "spoof"] * 3, "attack": ["-", "a", "b"] * 3,
-        "speaker": "s", "source": "-", "part": "train",
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "clip_id": [f"clip{i}" for i in range(len(clips))],
+            "path": "absent.wav",
+            "label": ["bonafide", "spoof", "spoof"] * 3,
+            "attack": ["-", "a", "b"] * 3,
+            "speaker": "s",
+            "source": "-",
+            "part": "train",
+        }
+    )
     return table, audio, clips
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tfpipeline.features.handcrafted import HandcraftedFeatures
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 
 STFT = {"n_fft": 512, "hop_length": 160}
 STATISTICS = {

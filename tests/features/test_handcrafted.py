@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfpipeline.features.conditioning import Conditioning
-from tfpipeline.features.handcrafted import FEATURE_SETS, HandcraftedFeatures
+from tfpipeline.features.handcrafted.layer import FEATURE_SETS, HandcraftedFeatures
 
 SETS = tuple(FEATURE_SETS)
 # Where a graph of all features takes long, and the others' show the same.

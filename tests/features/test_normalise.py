@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpipeline.features.normalise import SpectrogramNormalization
+from tfpipeline.features.normalize import SpectrogramNormalization
 
 
 @pytest.fixture

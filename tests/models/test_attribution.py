@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.models.attribution import evidence_cells, evidence_map, explain_window
 from tfpipeline.models.detector import build_detector
-from tfpipeline.serving import explanation
-from tfpipeline.serving.explanation import draw_explanation
+from tfpipeline.prediction import explanation
+from tfpipeline.prediction.explanation import draw_explanation
 
 
 def detector_of(name, seed=0, **options):
@@ -78,8 +78,9 @@ def test_the_window_is_on_the_side_of_the_verdict(resnet18, speech, tmp_path, mo
     monkeypatch.setattr(explanation, "draw_evidence", lambda *own: titles.append(own[4]))
     config = load_config(CONFIGS / "cnn.yaml", ["mel.n_mels=64"])
     for threshold, side, word in (
-        (np.mean(scores) - 1e-3, max, "fake"), (np.mean(scores) + 1e-3, min, "human"),
-    ):  # fmt: skip
+        (np.mean(scores) - 1e-3, max, "fake"),
+        (np.mean(scores) + 1e-3, min, "human"),
+    ):
         found = explain_window(resnet18, waveform, threshold)
         assert found.score == pytest.approx(side(scores), rel=1e-4)
         draw_explanation(config, resnet18, waveform, threshold, "clip", tmp_path / "a.png")

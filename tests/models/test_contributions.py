@@ -5,15 +5,15 @@ import pytest
 from lightgbm import Booster
 
 from tfpipeline.features.mel import LogMel
-from tfpipeline.models.classifiers.contributions import (
+from tfpipeline.models.classical.contributions import (
     EXPLAINED,
     check_own_file,
     contributions,
     save_own_file,
 )
-from tfpipeline.models.classifiers.convert import to_arrays
-from tfpipeline.models.classifiers.graph import log_odds
-from tfpipeline.training.classifiers import CLASSIFIERS, fit_classifier
+from tfpipeline.models.classical.convert import to_arrays
+from tfpipeline.models.classical.fitting import CLASSIFIERS, fit_classifier
+from tfpipeline.models.classical.graph import log_odds
 
 OPTIONS = {"lightgbm": {"n_estimators": 20}, "catboost": {"iterations": 20}}
 

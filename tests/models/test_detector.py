@@ -4,9 +4,8 @@ import pytest
 import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, Config, ModelConfig, load_config
-from tfpipeline.models.detector import build_detector, window_samples
-from tfpipeline.models.pooling import AttentiveStatisticsPooling
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.detector import ClipScorer, build_detector, window_samples
+from tfpipeline.models.layers import AttentiveStatisticsPooling
 
 
 def score(model, waveform):

@@ -7,12 +7,11 @@ import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.evaluation.calibration import Calibration
-from tfpipeline.features.cepstra import delta
-from tfpipeline.models.applications import _without_grouped_convolutions
-from tfpipeline.models.backbones import BACKBONES
+from tfpipeline.features.handcrafted.spectral import delta
+from tfpipeline.models.backbones import BACKBONES, _without_grouped_convolutions
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.image_network import image_network
-from tfpipeline.serving.core_ops import check_core_ops
+from tfpipeline.serving.savedmodel import check_core_ops
 from tfpipeline.serving.signatures import ServedDetector
 
 

@@ -48,7 +48,7 @@ def _make_serving_root(root):
 @pytest.fixture(scope="session")
 def models(serving_root):
     """The stand-in's models."""
-    from tfpipeline.serving.stand_in.models import load_models
+    from tf_serving_stand_in.models import load_models
 
     loaded = load_models(serving_root)
     yield loaded
@@ -57,7 +57,7 @@ def models(serving_root):
 
 @pytest.fixture(scope="session")
 def stand_in(models, serving_root):
-    from tfpipeline.serving.stand_in.server import open_stand_in
+    from tf_serving_stand_in.server import open_stand_in
 
     running = open_stand_in(models, grpc_port=0, rest_port=0)
     yield Server("stand-in", "127.0.0.1", running.grpc_port, running.rest_port, serving_root)
@@ -93,6 +93,11 @@ def expected(serving_root):
 @pytest.fixture(scope="session")
 def wavs(speech):
     """Five files: two windows, one, one that is no audio, a short one, and three windows."""
-    clips = [np.tile(speech[0], 2)[:100_000], speech[1], None, speech[2][:20_000],
-             np.tile(speech[3], 3)[:150_000]]  # fmt: skip
+    clips = [
+        np.tile(speech[0], 2)[:100_000],
+        speech[1],
+        None,
+        speech[2][:20_000],
+        np.tile(speech[3], 3)[:150_000],
+    ]
     return [b"no audio" if clip is None else wav(clip) for clip in clips]

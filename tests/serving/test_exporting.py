@@ -10,12 +10,16 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from tfpipeline import export
 from tfpipeline.evaluation.scores import read_scores
+from tfpipeline.runs.run import load_detector, open_run
+from tfpipeline.serving.checks import check_export
 from tfpipeline.serving.contract import EXTRA, SIGNATURES, read_contract
-from tfpipeline.serving.core_ops import check_core_ops
-from tfpipeline.serving.export_check import check_export
-from tfpipeline.serving.exporting import export_version, versions
-from tfpipeline.serving.run import load_detector, open_run
-from tfpipeline.serving.warmup import WARMUP, warmup_requests
+from tfpipeline.serving.savedmodel import (
+    WARMUP,
+    check_core_ops,
+    export_version,
+    versions,
+    warmup_requests,
+)
 
 
 @pytest.fixture
@@ -123,8 +127,12 @@ def test_a_serving_root(copy, tmp_path, capsys):
     assert result["labels"] == {"tiny": {"stable": 1, "canary": 2}}
     assert result["checked"] is True
     assert {path.name for path in root.iterdir()} == {
-        "tiny", "models.config", "batching.config", "monitoring.config", "compose.yaml",
-    }  # fmt: skip
+        "tiny",
+        "models.config",
+        "batching.config",
+        "monitoring.config",
+        "compose.yaml",
+    }
 
 
 @pytest.mark.parametrize(

@@ -129,8 +129,11 @@ def test_what_is_wrong_with_a_graph_is_found(serve, message, seeds, tmp_path):
     assert any(message in told.replace("[", ".") for told in found.failures.values())
     if serve is fails:  # rows are named, not batches; the good ones of the batch are counted
         made = [mutation(seeds, 0, number) for number in range(3 * BATCH)]
-        named = {number for number, own in enumerate(made)
-                 if own.hopeless or not own.contents.startswith(b"RIFF")}  # fmt: skip
+        named = {
+            number
+            for number, own in enumerate(made)
+            if own.hopeless or not own.contents.startswith(b"RIFF")
+        }
         assert set(found.failures) == named
 
 

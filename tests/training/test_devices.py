@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfpipeline.data.clips import write_manifest
-from tfpipeline.data.placement import distribution
+from tfpipeline.data.pipeline import distribution
 
 SCRIPT = """
 import json, pathlib, sys, tempfile
@@ -50,8 +50,9 @@ print(json.dumps({**seen, "losses": [row["loss"] for row in selection.history],
 def train(manifest, *overrides):
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(manifest), json.dumps(overrides)],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 

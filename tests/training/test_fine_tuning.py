@@ -13,7 +13,7 @@ from tfpipeline.models.detector import build_detector
 from tfpipeline.models.image_network import image_network
 from tfpipeline.training import fit
 from tfpipeline.training.fit import fit_network
-from tfpipeline.training.optimiser import LayerwiseAdamW, build_optimizer, layer_factors
+from tfpipeline.training.optimizer import LayerwiseAdamW, build_optimizer, layer_factors
 
 
 def build_small():
@@ -48,10 +48,18 @@ def audio(clips):
 def config_of(*overrides, **options):
     config = load_config(
         CONFIGS / "resnet18.yaml",
-        ["training.epochs=2", "training.batch_size=4", "data.crop_seconds=1", "mel.n_mels=32",
-         "training.frozen_epochs=0", "training.layerwise_lr_decay=1", "training.ema_momentum=0",
-         "training.tensorboard=false", *overrides],
-    )  # fmt: skip
+        [
+            "training.epochs=2",
+            "training.batch_size=4",
+            "data.crop_seconds=1",
+            "mel.n_mels=32",
+            "training.frozen_epochs=0",
+            "training.layerwise_lr_decay=1",
+            "training.ema_momentum=0",
+            "training.tensorboard=false",
+            *overrides,
+        ],
+    )
     return config.replace({"model": {"name": "small", "weights": "none", **options}})
 
 
@@ -59,8 +67,9 @@ def weights_of(detector):
     """Copies by path; random-number states have names that count up."""
     return {
         variable.path: variable.numpy().copy()
-        for variable in detector.model.variables if "seed_generator" not in variable.path
-    }  # fmt: skip
+        for variable in detector.model.variables
+        if "seed_generator" not in variable.path
+    }
 
 
 def begin(config):
@@ -119,9 +128,11 @@ def test_a_stopped_fine_tuning_goes_on_as_if_it_had_not_stopped(
     from tfpipeline.training.selection import Selection
 
     config = config_of(
-        "training.frozen_epochs=1", "training.epochs=3", "training.layerwise_lr_decay=0.5",
+        "training.frozen_epochs=1",
+        "training.epochs=3",
+        "training.layerwise_lr_decay=0.5",
         "training.ema_momentum=0.9",
-    )  # fmt: skip
+    )
     whole = fit_network(config, clips, audio, tmp_path / "whole")[1]
     save = Selection.save
     for stop in (1, 2):
@@ -188,8 +199,10 @@ def test_settings_for_a_backbone_need_one():
 
 def test_bfloat16_for_image_networks_where_the_cpu_has_it(monkeypatch):
     for has, image, precision in (
-        (True, True, "mixed_bfloat16"), (True, False, "float32"), (False, True, "float32"),
-    ):  # fmt: skip
+        (True, True, "mixed_bfloat16"),
+        (True, False, "float32"),
+        (False, True, "float32"),
+    ):
         monkeypatch.setattr(fit, "cpu_has_bfloat16", lambda has=has: has)
         assert fit.device_settings(TrainingConfig(), image)["precision"] == precision
     assert fit.device_settings(TrainingConfig(precision="float32"), True)["precision"] == "float32"

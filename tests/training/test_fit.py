@@ -8,8 +8,7 @@ from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
-from tfpipeline.models.detector import build_detector
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.detector import ClipScorer, build_detector
 from tfpipeline.training.fit import (
     class_weights,
     device_settings,
@@ -29,10 +28,17 @@ def config():
     """The shipped CNN, small and short."""
     whole = load_config(
         CONFIGS / "cnn.yaml",
-        ["training.epochs=4", "training.batch_size=4", "data.crop_seconds=1",
-         "training.tensorboard=false", "augment.noise_probability=0.3", "augment.gain_db=3",
-         "augment.time_masks=1", "augment.mixup_alpha=0.2"],
-    )  # fmt: skip
+        [
+            "training.epochs=4",
+            "training.batch_size=4",
+            "data.crop_seconds=1",
+            "training.tensorboard=false",
+            "augment.noise_probability=0.3",
+            "augment.gain_db=3",
+            "augment.time_masks=1",
+            "augment.mixup_alpha=0.2",
+        ],
+    )
     return whole.replace({"model": {"name": "cnn", "channels": [4, 8], "head_dropout": 0.2}})
 
 
@@ -57,8 +63,9 @@ def test_a_seed_repeats_a_run(config, clips, whole_run, tmp_path):
     assert losses(fit(other, clips, tmp_path / "other")[1]) != losses(selection)
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(config, clips, whole_run, tmp_path,
-                                                        monkeypatch):  # fmt: skip
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
+    config, clips, whole_run, tmp_path, monkeypatch
+):
     from tfpipeline.training.selection import Selection
 
     save = Selection.save

@@ -6,9 +6,9 @@ import pytest
 from sklearn.inspection import permutation_importance as reference
 from sklearn.linear_model import LogisticRegression
 
-from tfpipeline.features.handcrafted import HandcraftedFeatures
-from tfpipeline.training import importance
-from tfpipeline.training.importance import feature_group, permutation_importance
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
+from tfpipeline.training import fit_features as importance
+from tfpipeline.training.fit_features import feature_group, permutation_importance
 
 NAMES = ["useful", "mfcc_00_std", "mfcc_01_std", "noise"]
 

@@ -3,16 +3,16 @@
 import pytest
 
 from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.tuning.distributed import check_space
 from tfpipeline.tuning.oracles import check_budget, hyperparameters, values_of
 from tfpipeline.tuning.space import (
     FIXED,
     Parameter,
-    Plan,
+    SearchConfig,
     probes,
     read_plan,
     rounded,
 )
-from tfpipeline.tuning.start import check_space
 from tfpipeline.tuning.trial import is_classifier
 
 SHIPPED = sorted(CONFIGS.glob("tune_*.yaml"))
@@ -59,9 +59,12 @@ def test_values_reach_any_key_and_keep_their_types(tmp_path):
         "  training.learning_rate: {float: [1e-4, 1e-2], log: true}\n",
     )
     drawn = {
-        "mel.n_mels": 96, "model.channels": "[16, 32, 64]", "augment.snr_db": "[5, 10]",
-        "training.class_balance": "false", "training.learning_rate": 0.00123456,
-    }  # fmt: skip
+        "mel.n_mels": 96,
+        "model.channels": "[16, 32, 64]",
+        "augment.snr_db": "[5, 10]",
+        "training.class_balance": "false",
+        "training.learning_rate": 0.00123456,
+    }
     config = load_config(CONFIGS / "cnn.yaml").replace(values_of(plan.space, drawn))
     assert config.mel.n_mels == 96
     assert config.model.options["channels"] == [16, 32, 64]
@@ -115,7 +118,7 @@ def test_a_draw_beyond_the_range_is_brought_back(tmp_path):
         ("space: {training.layer_decay: {float: [0.5, 1]}}", r"now called training\.layerwise_lr"),
         ("[1", r"a space is a readable YAML file"),
     ],
-)  # fmt: skip
+)
 def test_bad_spaces_are_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         plan_of(tmp_path, text)
@@ -159,12 +162,12 @@ def test_a_space_that_does_not_fit_its_config_is_refused(tmp_path, name, space, 
 @pytest.mark.parametrize(
     ("plan", "classifier", "message"),
     [
-        (Plan("hyperband", max_epochs=9, max_trials=5), False, r"hyperband counts epochs"),
-        (Plan("hyperband"), True, r"a classifier has none"),
-        (Plan("random", max_trials=5, max_epochs=3), True, r"not trained by epochs"),
-        (Plan("bayesian"), False, r"bayesian needs an end"),
-        (Plan("random", max_trials=0), False, r"max_trials must be more than 0"),
-        (Plan("hyperband", max_epochs=9, factor=1), False, r"factor must be 2 or more"),
+        (SearchConfig("hyperband", max_epochs=9, max_trials=5), False, r"hyperband counts epochs"),
+        (SearchConfig("hyperband"), True, r"a classifier has none"),
+        (SearchConfig("random", max_trials=5, max_epochs=3), True, r"not trained by epochs"),
+        (SearchConfig("bayesian"), False, r"bayesian needs an end"),
+        (SearchConfig("random", max_trials=0), False, r"max_trials must be more than 0"),
+        (SearchConfig("hyperband", max_epochs=9, factor=1), False, r"factor must be 2 or more"),
     ],
 )
 def test_a_budget_that_cannot_be_kept_is_refused(plan, classifier, message):

@@ -16,16 +16,24 @@ from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.training.selection import Selection
 from tfpipeline.tuning import trial as trials
-from tfpipeline.tuning.folds import grouped_folds
-from tfpipeline.tuning.objective import Objective
+from tfpipeline.tuning.objective import Objective, grouped_folds
 from tfpipeline.tuning.records import best_record, read_records
-from tfpipeline.tuning.trial import Bench, judge_on_validation
+from tfpipeline.tuning.trial import TrialContext, judge_on_validation
 
 TINY = ["--data", "tiny", "--set", "data.unseen_attacks=[hifigan]"]
 SMALL_CNN = [
-    *TINY, "--model", "cnn", "--set", "training.batch_size=4", "--set", "data.crop_seconds=1",
-    "--set", "model.channels=[4, 8]", "--set", "mel.n_mels=32",
-]  # fmt: skip
+    *TINY,
+    "--model",
+    "cnn",
+    "--set",
+    "training.batch_size=4",
+    "--set",
+    "data.crop_seconds=1",
+    "--set",
+    "model.channels=[4, 8]",
+    "--set",
+    "mel.n_mels=32",
+]
 pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "without_export")
 TREES = [*TINY, "--model", "lightgbm", "--set", "features.set=baseline", "--folds", "3"]
 
@@ -35,7 +43,7 @@ def bench(tiny_corpus):
     clips = hold_out_attacks(tiny_corpus, ["hifigan"])
     clips = clips[clips["part"].isin(["train", "validation"])].reset_index(drop=True)
     clips, audio, _ = open_audio(clips, "memory")
-    return Bench(clips, audio, Objective("auc", "max"), folds=3)
+    return TrialContext(clips, audio, Objective("auc", "max"), folds=3)
 
 
 def space_file(folder, space, **settings):
@@ -75,8 +83,14 @@ def test_a_search_leaves_its_files(searched):
     folder, _, _ = searched
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "plan.json", "trials", "trials.csv", "figures", "best.yaml", "search.json", "compared",
-    }  # fmt: skip
+        "plan.json",
+        "trials",
+        "trials.csv",
+        "figures",
+        "best.yaml",
+        "search.json",
+        "compared",
+    }
     for name in ("objective.png", "parameters.png"):
         assert (folder / "figures" / name).read_bytes().startswith(b"\x89PNG")
 
@@ -108,7 +122,7 @@ def test_no_clip_of_a_test_part_is_opened(searched, bench, tiny_corpus):
     _, _, seen = searched
     assert [set(clips["part"]) for clips in seen] == [{"train", "validation"}]
     with pytest.raises(ValueError, match=r"train and validation alone\. Received: clips of test"):
-        Bench(hold_out_attacks(tiny_corpus, ["hifigan"]), bench.audio, bench.objective)
+        TrialContext(hold_out_attacks(tiny_corpus, ["hifigan"]), bench.audio, bench.objective)
 
 
 def test_best_yaml_trains_to_what_the_search_saw(searched, tmp_path):
@@ -190,9 +204,16 @@ def pruned(tmp_path_factory, tiny_in_the_table):
     folder = tmp_path_factory.mktemp("pruned")
     space = space_file(folder, {"training.learning_rate": {"float": [1e-3, 1e-1], "log": True}})
     argv = [
-        *SMALL_CNN, "--space", space, "--algorithm", "hyperband", "--max-epochs", "3",
-        "--run", str(folder / "run"),
-    ]  # fmt: skip
+        *SMALL_CNN,
+        "--space",
+        space,
+        "--algorithm",
+        "hyperband",
+        "--max-epochs",
+        "3",
+        "--run",
+        str(folder / "run"),
+    ]
     assert tune.main(argv) == 0
     return folder / "run"
 
@@ -309,7 +330,7 @@ def test_features_are_computed_once_for_each_of_their_settings(bench, monkeypatc
     monkeypatch.setattr(
         trials, "training_features", lambda *own: calls.append(own[0]) or compute(*own)
     )
-    own = Bench(bench.clips, bench.audio, bench.objective)
+    own = TrialContext(bench.clips, bench.audio, bench.objective)
     for overrides in ([], ["model.learning_rate=0.2"], ["data.window_seconds=2"], []):
         config = load_config(CONFIGS / "lightgbm.yaml", ["features.set=baseline", *overrides])
         own.features(config)

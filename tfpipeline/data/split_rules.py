@@ -20,9 +20,8 @@ import numpy as np
 import pandas as pd
 
 from tfpipeline.config import DataConfig, SplitConfig
-from tfpipeline.data.clips import LABELS, on_two_sides
-from tfpipeline.data.groups import joined_groups, unit_hashes
-from tfpipeline.data.placing import fill_parts, place_groups
+from tfpipeline.data.clips import LABELS, overlapping_values
+from tfpipeline.data.groups import assign_groups, fill_parts, joined_groups, unit_hashes
 from tfpipeline.data.splits import SHARES
 
 NO_TEST = "there is no test part, so there is nothing to report on test"
@@ -54,7 +53,7 @@ def split_clips(clips: pd.DataFrame, split: SplitConfig, source: str) -> tuple[p
             shares = {part: shares[part] for part in SHARES}
             said = f"fold {split.fold} of {split.folds}"
         elif split.rule == "stable":
-            parts, said = place_groups(groups, shares, split.seed), "split"
+            parts, said = assign_groups(groups, shares, split.seed), "split"
         else:
             strata = _strata(clips, split.stratify, source)
             of_group = fill_parts(groups, strata, clips["label"], shares, split.seed)
@@ -86,7 +85,9 @@ def split_notes(clips: pd.DataFrame, data: DataConfig) -> list[str]:
     why = "data.allow_overlap lets them" if data.allow_overlap else "as data.split has it"
     notes = [] if (clips["part"] == "test").any() else [NO_TEST]
     for column in ("speaker", "source", "sentence"):
-        shared = on_two_sides(clips, column) if column in clips and column not in apart else []
+        shared = (
+            overlapping_values(clips, column) if column in clips and column not in apart else []
+        )
         if shared:
             notes.append(
                 f"{len(shared)} values of {column} overlap between splits ({why}): the figures say "
@@ -165,16 +166,17 @@ def refuse_one_sided(
         state = "stays empty" if len(lacking) == 2 else f"gets no {lacking[0]} clip"
         held = (
             f"{len(sizes)} groups hold {lacking[0]} clips, the largest: {shown}"
-            if len(sizes) else f"no group holds {lacking[0]} clips"
-        )  # fmt: skip
-        mend = (
+            if len(sizes)
+            else f"no group holds {lacking[0]} clips"
+        )
+        fix = (
             "Too few groups: split by fewer columns, or add clips of others."
             if len(sizes) < len(SHARES)
             else "Try data.split.rule=balanced, another data.split.seed, or fewer columns."
-        )  # fmt: skip
+        )
         raise ValueError(
             f"{source}: a split needs clips of both classes in each part. Received: {part} {state}."
-            f" By {by_what}, {held}. {mend}"
+            f" By {by_what}, {held}. {fix}"
         )
 
 

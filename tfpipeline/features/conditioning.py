@@ -131,9 +131,10 @@ class _Lowpass:
         )
         self._block = BLOCK * step
         kernels = [
-            _block_kernel(between, step, 1), _block_kernel(narrow, 1, 1),
+            _block_kernel(between, step, 1),
+            _block_kernel(narrow, 1, 1),
             _block_kernel(between, 1, step),
-        ]  # fmt: skip
+        ]
         # Each output sums its inputs to 1, so that a constant comes out as it went in.
         self._kernels = [
             (kernel / kernel.sum(axis=(0, 1))).astype(np.float32) for kernel in kernels

@@ -75,6 +75,13 @@ def _rich_bar(unit: str):
     times = (progress.TimeElapsedColumn(), progress.TimeRemainingColumn())
     # Without redirection: rich would send what is printed on stdout to this console, stderr.
     return progress.Progress(
-        name, progress.BarColumn(), *count, *times, console=Console(stderr=True),
-        auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False,
-    )  # fmt: skip
+        name,
+        progress.BarColumn(),
+        *count,
+        *times,
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

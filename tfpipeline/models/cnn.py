@@ -11,8 +11,7 @@ from __future__ import annotations
 import keras
 
 from tfpipeline.config import AtLeastZero, Count, ShareBelowOne
-from tfpipeline.models.batch_norm import batch_normalization
-from tfpipeline.models.pooling import AttentiveStatisticsPooling
+from tfpipeline.models.layers import AttentiveStatisticsPooling, batch_normalization
 
 
 def build_cnn(
@@ -45,9 +44,13 @@ def build_cnn(
     x = batch_normalization()(x)
     for number, filters in enumerate(channels):
         x = keras.layers.Conv2D(
-            filters, 3, padding="same", use_bias=False,
-            kernel_initializer="he_normal", kernel_regularizer=regularizer,
-        )(x)  # fmt: skip
+            filters,
+            3,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            kernel_regularizer=regularizer,
+        )(x)
         x = batch_normalization()(x)
         x = keras.layers.Activation("relu")(x)
         if number < len(channels) - 1:
@@ -60,3 +63,37 @@ def build_cnn(
     x = keras.layers.Dropout(head_dropout)(x)
     score = keras.layers.Dense(1, dtype="float32", name="score")(x)
     return keras.Model(spectrogram, score, name="cnn")
+
+
+def build_baseline_cnn(
+    frames: int | None,
+    n_mels: int,
+    *,
+    dropout: ShareBelowOne = 0.1,
+    weight_decay: AtLeastZero = 1e-4,
+) -> keras.Model:
+    """Builds the network from a log-mel spectrogram of one fixed length to a score.
+
+    Args:
+        frames: of the window; the dense layers need a fixed number.
+        n_mels: mel bands.
+        dropout: after each layer.
+        weight_decay: L2 on every kernel.
+    Returns:
+        Model from (batch, frames, n_mels) to the log-odds of spoof, float32 (batch, 1).
+    """
+    regularizer = keras.regularizers.L2(weight_decay)
+    spectrogram = keras.Input((frames, n_mels), name="spectrogram")
+    x = keras.layers.Reshape((frames, n_mels, 1))(spectrogram)
+    for filters in (32, 64):
+        x = keras.layers.Conv2D(filters, 3, activation="relu", kernel_regularizer=regularizer)(x)
+        x = batch_normalization()(x)
+        x = keras.layers.MaxPooling2D(2)(x)
+        x = keras.layers.Dropout(dropout)(x)
+    x = keras.layers.Flatten()(x)
+    for units in (64, 32, 16):
+        x = keras.layers.Dense(units, activation="relu", kernel_regularizer=regularizer)(x)
+        x = batch_normalization()(x)
+        x = keras.layers.Dropout(dropout)(x)
+    score = keras.layers.Dense(1, kernel_regularizer=regularizer, dtype="float32", name="score")(x)
+    return keras.Model(spectrogram, score, name="baseline_cnn")

@@ -13,13 +13,18 @@ from __future__ import annotations
 
 import keras
 
-from tfpipeline.models.batch_norm import batch_normalization
+from tfpipeline.models.layers import batch_normalization
 
 # repeats, kernel, stride, expansion, filters
 STAGES = (
-    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
-)  # fmt: skip
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
 STEM, HEAD = 32, 1280
 
 
@@ -32,9 +37,14 @@ def build_efficientnet_lite0() -> keras.Model:
     """
     image = keras.Input((None, None, 3), name="image")
     x = keras.layers.Conv2D(
-        STEM, 3, 2, padding="same", use_bias=False, kernel_initializer="he_normal",
+        STEM,
+        3,
+        2,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
         name="conv_stem",
-    )(image)  # fmt: skip
+    )(image)
     x = _normalized(x, "bn0", True)
     number, width = 0, STEM
     for repeats, kernel, stride, expansion, filters in STAGES:
@@ -49,18 +59,27 @@ def build_efficientnet_lite0() -> keras.Model:
 
 
 def _block(
-    x: keras.KerasTensor, width: int, filters: int, kernel: int, stride: int, expansion: int,
+    x: keras.KerasTensor,
+    width: int,
+    filters: int,
+    kernel: int,
+    stride: int,
+    expansion: int,
     name: str,
-) -> keras.KerasTensor:  # fmt: skip
+) -> keras.KerasTensor:
     """An inverted bottleneck: widen, convolve each channel, narrow."""
     shortcut = x
     if expansion > 1:
         x = _pointwise(x, width * expansion, f"{name}.expand_conv")
         x = _normalized(x, f"{name}.bn0", True)
     x = keras.layers.DepthwiseConv2D(
-        kernel, stride, padding="same", use_bias=False, depthwise_initializer="he_normal",
+        kernel,
+        stride,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer="he_normal",
         name=f"{name}.depthwise_conv",
-    )(x)  # fmt: skip
+    )(x)
     x = _normalized(x, f"{name}.bn1", True)
     x = _pointwise(x, filters, f"{name}.project_conv")
     x = _normalized(x, f"{name}.bn2", False)
@@ -72,7 +91,7 @@ def _block(
 def _pointwise(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     return keras.layers.Conv2D(
         filters, 1, use_bias=False, kernel_initializer="he_normal", name=name
-    )(x)  # fmt: skip
+    )(x)
 
 
 def _normalized(x: keras.KerasTensor, name: str, active: bool) -> keras.KerasTensor:

@@ -15,9 +15,9 @@ import keras
 import tensorflow as tf
 
 from tfpipeline.config import Count, ShareBelowOne
-from tfpipeline.features.cepstra import delta
+from tfpipeline.features.handcrafted.spectral import delta
 from tfpipeline.models.backbones import BACKBONES
-from tfpipeline.models.batch_norm import batch_normalization
+from tfpipeline.models.layers import batch_normalization
 
 
 @keras.saving.register_keras_serializable(package="tfpipeline")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import keras
 
-from tfpipeline.models.batch_norm import batch_normalization
+from tfpipeline.models.layers import batch_normalization
 
 STAGES = (64, 128, 256, 512)
 BLOCKS = 2
@@ -62,9 +62,14 @@ def _convolution(
     else:
         padding = "same"  # the same on both sides where nothing is skipped
     return keras.layers.Conv2D(
-        filters, size, stride, padding=padding, use_bias=False,
-        kernel_initializer="he_normal", name=name,
-    )(x)  # fmt: skip
+        filters,
+        size,
+        stride,
+        padding=padding,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
 
 
 def _normalized(x: keras.KerasTensor, name: str) -> keras.KerasTensor:

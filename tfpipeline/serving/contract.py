@@ -13,8 +13,8 @@ from pathlib import Path
 from tfpipeline.data.audio import LOUDEST, MIN_SECONDS, SAMPLE_RATE, SILENCE_DBFS, SOURCE_RATES
 from tfpipeline.data.clips import LABELS
 from tfpipeline.files.strict import check_value
-from tfpipeline.serving.ragged import CLIPPED_SHARE, FULL_SCALE
-from tfpipeline.serving.run import Run, read_environment
+from tfpipeline.runs.run import Run, read_environment
+from tfpipeline.serving.clip_batch import CLIPPED_SHARE, FULL_SCALE
 from tfpipeline.serving.status import STATUSES
 from tfpipeline.serving.wav_clips import LONGEST_SECONDS
 
@@ -60,10 +60,22 @@ SIGNATURES = {
 }
 # What must be there, and of which type; what else is there is for people.
 KEYS = {
-    "name": str, "model": str, "sample_rate": int, "window_samples": int, "polarity": str,
-    "threshold": dict, "calibration": dict, "labels": dict, "status": dict, "limits": dict,
-    "signatures": dict, "corpus": dict, "metrics": dict, "versions": dict, "config": dict,
-}  # fmt: skip
+    "name": str,
+    "model": str,
+    "sample_rate": int,
+    "window_samples": int,
+    "polarity": str,
+    "threshold": dict,
+    "calibration": dict,
+    "labels": dict,
+    "status": dict,
+    "limits": dict,
+    "signatures": dict,
+    "corpus": dict,
+    "metrics": dict,
+    "versions": dict,
+    "config": dict,
+}
 
 
 def build_contract(run: Run, window: int) -> dict:
@@ -86,7 +98,9 @@ def build_contract(run: Run, window: int) -> dict:
             "use": "a clip is called spoof where score >= value",
         },
         "calibration": {
-            "a": run.calibration.a, "b": run.calibration.b, "prior": run.calibration.prior,
+            "a": run.calibration.a,
+            "b": run.calibration.b,
+            "prior": run.calibration.prior,
             "use": "llr = a * score + b; probability = sigmoid(llr + logit(prior))",
         },
         "labels": {str(code): name for name, code in LABELS.items()},
@@ -109,10 +123,11 @@ def build_contract(run: Run, window: int) -> dict:
             for part, own in run.metrics["parts"].items()
         },
         "versions": {
-            "tfpipeline": environment.get("tfpipeline"), **environment.get("versions", {}),
+            "tfpipeline": environment.get("tfpipeline"),
+            **environment.get("versions", {}),
         },
         "config": run.config.model_dump(mode="json"),
-    }  # fmt: skip
+    }
 
 
 def contract_text(contract: dict) -> str:

@@ -1,4 +1,4 @@
-"""Which epoch's weights are kept, when training stops, and how it goes on after a stop."""
+"""Which epoch's weights are kept, when training stops, and how it continues after a stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 from tfpipeline.data.opening import Audio
 from tfpipeline.evaluation.metrics import equal_error_rate, roc_auc
 from tfpipeline.files.atomic import atomic_file
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.detector import ClipScorer
 
 
 class Selection(keras.callbacks.Callback):
@@ -24,7 +24,7 @@ class Selection(keras.callbacks.Callback):
     small validation part they often are, the lower class-balanced loss decides. After `patience`
     epochs without a better one training stops; epochs with a frozen backbone do not count.
 
-    Everything needed to go on is written to `checkpoint` after each epoch, atomically: weights,
+    Everything needed to continue is written to `checkpoint` after each epoch, atomically: weights,
     optimizer state, random-number states, best weights and history.
 
     Args:

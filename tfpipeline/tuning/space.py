@@ -64,7 +64,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchConfig:
     """A search: what is searched, how, and for how long.
 
     Attributes:
@@ -75,7 +75,7 @@ class Plan:
         max_minutes: after these no trial begins.
         folds: by speaker: a classifier's trials are judged on them, a network's best trial is
             compared with its start on them; 0: the validation part alone.
-        factor: Hyperband's: of so many trials one goes on, for so many times the epochs.
+        factor: Hyperband's: of so many trials one continues, for so many times the epochs.
         initial_trials: random ones before the Bayesian; null: three a parameter.
         space: the parameters.
     """
@@ -91,7 +91,7 @@ class Plan:
     space: tuple[Parameter, ...] = ()
 
 
-def read_plan(path: str | Path) -> Plan:
+def read_plan(path: str | Path) -> SearchConfig:
     """Reads and checks a space file.
 
     Raises:
@@ -112,7 +112,7 @@ def read_plan(path: str | Path) -> Plan:
             f"{path}: a search has a section `space` of keys, such as "
             f"`training.learning_rate: {{float: [1e-4, 1e-2], log: true}}`. Received: {raw!r:.100}"
         )
-    hints = typing.get_type_hints(Plan)
+    hints = typing.get_type_hints(SearchConfig)
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in hints:
@@ -122,10 +122,10 @@ def read_plan(path: str | Path) -> Plan:
     parameters: dict[str, Parameter] = {}
     for key, own in raw["space"].items():
         parameters[key] = _parameter(str(key), own, parameters, f"{path}: {key}")
-    return Plan(**values, space=tuple(parameters.values()))
+    return SearchConfig(**values, space=tuple(parameters.values()))
 
 
-def plan_to_dict(plan: Plan) -> dict:
+def plan_to_dict(plan: SearchConfig) -> dict:
     """The plan as plain values, for JSON."""
     own = {field.name: getattr(plan, field.name) for field in fields(plan)}
     own["space"] = [

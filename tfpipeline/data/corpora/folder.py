@@ -17,11 +17,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfpipeline.data.audio.extensions import left_out
+from tfpipeline.data.audio.checks import left_out
 from tfpipeline.data.clips import LABELS, UNKNOWN, normalize_manifest
-from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
-from tfpipeline.data.corpora.listing import audio_folders
-from tfpipeline.data.corpora.stems import is_generic, sources_of_stems, speaker_of_stem
+from tfpipeline.data.corpora.reading.audio_index import audio_folders
+from tfpipeline.data.corpora.reading.names import (
+    is_generic,
+    known_label_names,
+    label_from_name,
+    part_from_name,
+    sources_of_stems,
+    speaker_of_stem,
+)
 from tfpipeline.data.splits import split_by_best_group
 
 SPEAKERS_A_PART = 3  # with fewer, what looks like speakers may be anything
@@ -47,7 +53,7 @@ def read_folder(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, lis
 
     Args:
         path: the folder; its own name says nothing.
-        split: whether clips without part folders are dealt out to parts.
+        split: whether clips without part folders are assigned to parts.
     Returns:
         The manifest, and lines that say what was made of the names. `clip_id` is the path below
         the folder.
@@ -98,10 +104,17 @@ def _label(root: Path, folders: dict[tuple[str, ...], list[str]]) -> tuple[pd.Da
         attack = names[known[-1]].lower() if label == "spoof" else UNKNOWN
         folder = os.path.join(root, *names)
         for file in files:
-            rows.append((
-                "/".join((*names, file)), os.path.join(folder, file), label, attack, part,
-                file.rpartition(".")[0], below,
-            ))  # fmt: skip
+            rows.append(
+                (
+                    "/".join((*names, file)),
+                    os.path.join(folder, file),
+                    label,
+                    attack,
+                    part,
+                    file.rpartition(".")[0],
+                    below,
+                )
+            )
     _refuse_unusable(root, folders, {row[2] for row in rows}, bool(rows or unlabelled))
     if unlabelled:
         examples = ", ".join(list(unlabelled)[:3])

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, normalize_manifest
-from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
+from tfpipeline.data.corpora.reading.names import known_label_names, label_from_name, part_from_name
 from tfpipeline.data.splits import split_by_best_group
 
 # Of the column `path`, where there is none.
@@ -49,7 +49,7 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
 
     Args:
         path: CSV in UTF-8, or Parquet; the first bytes tell which.
-        split: whether clips are dealt out to parts where the table names none.
+        split: whether clips are assigned to parts where the table names none.
     Returns:
         The manifest, and lines that say what was made of it. `clip_id` is the path as written,
         unless there is a column of that name.
