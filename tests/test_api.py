@@ -1,6 +1,7 @@
 """The front door: `import tfpipeline as tfp`."""
 
 import doctest
+import itertools
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ import tfpipeline as tfp
 from tfpipeline import api, predict
 from tfpipeline.prediction import detector as detector_module
 
-SETTINGS = [value for flag, value in zip(TINY, TINY[1:], strict=False) if flag == "--set"]
+SETTINGS = [value for flag, value in itertools.pairwise(TINY) if flag == "--set"]
 
 
 @pytest.fixture(scope="module")

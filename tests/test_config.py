@@ -271,8 +271,8 @@ def test_all_mistakes_of_a_file_are_reported_at_once(tmp_path):
     assert sorted(line.split(": ", 1)[1] for line in lines) == sorted(
         [
             "training.head_epochs is now called training.frozen_epochs",
-            "unknown key sed. Known keys here: name, seed, data, front_end, mel, features, augment, "
-            "model, training. Is it seed?",
+            "unknown key sed. Known keys here: name, seed, data, front_end, mel, features, "
+            "augment, model, training. Is it seed?",
             "mel.n_fft must be an integer in 2 … 65536. Received: 0",
             f"unknown key mel.hop_lenght. Known keys here: {', '.join(MelConfig.model_fields)}. "
             "Is it hop_length?",

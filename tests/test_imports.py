@@ -13,14 +13,20 @@ PACKAGE = Path(tfpipeline.__file__).parent
 ORDER = (
     "files",
     "config",
-    "flags",
+    "cli",
     "data",
     "features",
     "models",
     "training",
     "evaluation",
+    "reporting",
+    "auditing",
+    "runs",
     "tuning",
     "serving",
+    "prediction",
+    "workflows",
+    "api",
 )
 # On NumPy alone, and so open to everyone.
 LEAVES = {"tfpipeline.evaluation.metrics"}

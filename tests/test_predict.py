@@ -189,7 +189,7 @@ def test_a_killed_process_loses_no_row(run, clips, tmp_path, capsys):
     code = (
         "import os, signal, sys\n"
         "from tfpipeline import predict\n"
-        "from tfpipeline.serving import rows\n"
+        "from tfpipeline.prediction import rows\n"
         "add = rows.RowFile.add\n"
         "def kill_behind_three(self, row):\n"
         "    add(self, row)\n"

@@ -17,7 +17,12 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from tfpipeline.files.strict import Section, check
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+_PACKAGE = Path(__file__).resolve().parent
+# Beside the package in a checkout, inside it where a wheel is installed.
+CONFIGS = next(
+    (folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if folder.is_dir()),
+    _PACKAGE / "configs",
+)
 
 # Kinds of numbers, for the keys below and for the options of models.
 Count = Annotated[int, Field(ge=1)]

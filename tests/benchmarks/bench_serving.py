@@ -151,6 +151,7 @@ def running(root: Path):
         ],
         stdout=subprocess.PIPE,
         text=True,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'fixtures'}"},
     )
     try:
         yield json.loads(process.stdout.readline())

@@ -3,11 +3,8 @@
 import contextlib
 import http.client
 import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -534,60 +531,3 @@ def test_an_empty_root_is_refused(tmp_path):
         load_models(tmp_path)
     with pytest.raises(ValueError, match="a serving root is a folder"):
         load_models(tmp_path / "absent")
-
-
-# The command
-
-
-def test_the_command_serves_until_it_is_stopped(serving_root):
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "tf_serving_stand_in.serve",
-            "--root",
-            str(serving_root),
-            "--grpc-port",
-            "0",
-            "--rest-port",
-            "0",
-            "--json",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={key: value for key, value in os.environ.items() if not key.startswith("TF_CPP")},
-    )
-    try:
-        told = json.loads(process.stdout.readline())
-        assert told["models"] == {
-            "small": {"versions": [1, 2], "labels": {"stable": 1, "canary": 2}}
-        }
-        assert told["rest"].startswith("http://127.0.0.1:")
-        connection = http.client.HTTPConnection("127.0.0.1", int(told["rest"].rsplit(":")[-1]))
-        connection.request("GET", "/v1/models/small/versions/1")
-        assert connection.getresponse().status == 200
-        connection.close()
-        process.terminate()
-        assert process.wait(30) == 0
-        # After 2.17 TensorFlow notes a missing GPU before it reads the level of its log.
-        notes = ("WARNING: All log messages before", "I0000 ")
-        assert [line for line in process.stderr if not line.startswith(notes)] == []
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_bad_usage_is_one_line(tmp_path, capsys):
-    from tf_serving_stand_in import serve
-
-    cases = [
-        (["--root", str(tmp_path)], "must hold models.config, or folders"),
-        (["--root", str(tmp_path), "--rest-port", "70000"], "between 0 and 65535"),
-        (["--root", str(tmp_path), "--concurrent", "0"], "limits must be above 0"),
-    ]
-    for argv, message in cases:
-        assert serve.main(argv) == 2
-        error = capsys.readouterr().err
-        assert len(error.splitlines()) == 1
-        assert message in error

@@ -227,8 +227,8 @@ class LostClips:
         except tf.errors.NotFoundError as error:  # by tensorflow-io's way, which reads in the graph
             missing = error.message.splitlines()[0].partition("; No such file")[0]
             raise FileNotFoundError(
-                f"{missing}: no such file any more. Bring it back, and run it again with --resume, or "
-                "--set data.decoder=auto, which leaves it out."
+                f"{missing}: no such file any more. Bring it back, and run the command again with "
+                "--resume, or --set data.decoder=auto, which leaves it out."
             ) from None
         except tf.errors.OpError:
             self.check()

@@ -149,8 +149,8 @@ def make_row(recording: Recording, scorer: Scorer) -> dict[str, Any]:
         return row | {"status": _status(recording.error), "reason": error_line(recording)}
     if not np.isfinite(recording.scores).all():
         raise ValueError(
-            f"{recording.name}: scores must be finite. Received: NaN or infinity from {scorer.name}. "
-            "Are its weights damaged?"
+            f"{recording.name}: scores must be finite. Received: NaN or infinity from "
+            f"{scorer.name}. Are its weights damaged?"
         )
     channel, scores = recording.judged()
     if len(recording.channels) > 1:

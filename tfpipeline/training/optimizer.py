@@ -42,7 +42,7 @@ class LayerwiseAdamW(keras.optimizers.Adam):
         super().update_step(gradient, variable, learning_rate)
 
     def finalize_variable_values(self, var_list):
-        """Nothing. Keras would put averages in after `fit`; here training continues from the rest."""
+        """Nothing. Keras would put averages in after `fit`; here training uses the raw ones."""
 
     def put_averages_in(self):
         """Replaces the variables by their moving averages (`use_ema`)."""

@@ -4,8 +4,8 @@ A feature set is a builder in `FEATURE_SETS`: sample rate → `FeatureSet`, the 
 and the function that computes them for a few clips. The layer goes through any batch in groups, so
 that a clip's features never depend on the rest of its batch.
 
-`baseline` is that of the published trees (132 columns), `all` what the field uses, and
-`selected` what of that helped on held-out speakers and attacks (`tfpipeline.features.handcrafted.sets`).
+`baseline` is that of the published trees (132 columns), `all` what the field uses, and `selected`
+what of that helped on held-out speakers and attacks (`tfpipeline.features.handcrafted.sets`).
 """
 
 from __future__ import annotations
