@@ -70,15 +70,15 @@ def _tune(flags: argparse.Namespace) -> int:
     target = run_folder(flags.run or f"tune_{config.name}")
     quiet_tensorflow()
 
+    from tfpipeline.models import find_family
     from tfpipeline.tuning.distributed import check_space, start_search, take_role, wait_for_chief
     from tfpipeline.tuning.finish import tuned_name
     from tfpipeline.tuning.oracles import check_budget
     from tfpipeline.tuning.records import read_records
     from tfpipeline.tuning.reporting import print_search
     from tfpipeline.tuning.search import base_config
-    from tfpipeline.tuning.trial import is_classifier
 
-    classifier = is_classifier(config)
+    classifier = find_family(config.model.name).is_classical
     check_budget(plan, classifier)
     plan = (
         plan if classifier else replace(plan, max_epochs=plan.max_epochs or config.training.epochs)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.audio.wav import wav_bytes
 from tfpipeline.evaluation.scores import read_scores
-from tfpipeline.models.classical.fitting import CLASSIFIERS
+from tfpipeline.models import find_family
 from tfpipeline.runs.run import Run
 from tfpipeline.serving.status import SCORED, STATUSES
 
@@ -55,7 +55,7 @@ def check_export(run: Run, version: Path) -> Checked:
         ValueError: a score differs, or more rows of trees cross a threshold than `MOST_CROSSED`.
     """
     loaded = tf.saved_model.load(str(version))
-    trees = run.config.model.name in CLASSIFIERS
+    trees = find_family(run.config.model.name).is_classical
     clips = _clips(run, TREE_CLIPS if trees else NETWORK_CLIPS)
     decoded = [decode(path) for path in clips["path"]]
     # Channels that are judged apart are no one waveform; tests compare those, as WAV files.

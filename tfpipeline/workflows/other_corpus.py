@@ -15,7 +15,7 @@ from tfpipeline.data.opening import Audio, open_audio
 from tfpipeline.evaluation.breakdown import break_down, remark_notes, write_remarks
 from tfpipeline.evaluation.scores import read_scores, score_table, write_scores
 from tfpipeline.files.atomic import write_json, write_table
-from tfpipeline.models.classical.contributions import EXPLAINED
+from tfpipeline.models import find_family
 from tfpipeline.models.detector import ClipScorer, without_lost
 from tfpipeline.prediction.explanation import explain_in_words, read_importances
 from tfpipeline.reporting.report import Evaluation, write_report
@@ -95,7 +95,7 @@ def evaluate_table(
     metrics["notes"] += notes
     config = (run.folder / "config.yaml").read_text(encoding="utf-8")
     explain = None
-    if run.config.model.name in EXPLAINED:
+    if find_family(run.config.model.name).explained == "contributions":
         explain = explain_in_words(run.config.model.name, run.folder, load_detector(run))
     return Evaluation(metrics, table, config, read_importances(run.folder), explain)
 
