@@ -15,7 +15,9 @@ from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.data.opening import open_audio
 from tfpipeline.evaluation.scores import read_scores
+from tfpipeline.models import FAMILIES
 from tfpipeline.models.classical.arrays import load_arrays
+from tfpipeline.models.classical.fitting import CLASSIFIERS
 from tfpipeline.models.classical.graph import log_odds
 from tfpipeline.models.detector import ClipScorer
 from tfpipeline.runs.run import load_detector, open_run
