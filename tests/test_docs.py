@@ -174,4 +174,6 @@ def test_types_and_defaults_are_written_as_in_yaml():
     assert text.startswith("# Keys\n\n## Top level")
     assert "| `mel.top_db` | number or null | `80` | floor of each example" in text
     assert "| `data.split.shares` | list of 3 numbers | `[0.7, 0.15, 0.15]` |" in text
-    assert "| `training.jit` | `auto`, `on`, `off` | `auto` |" in text
+    both = "`auto` takes the fastest setting measured for the device found."
+    assert f"| `training.jit` | `auto`, `on`, `off` | `auto` | {both} |" in text
+    assert f"`mixed_float16` | `auto` | {both} |" in text

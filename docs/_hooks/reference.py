@@ -160,9 +160,10 @@ def _parsed(docstring: str) -> tuple[str, dict[str, str]]:
             texts.append(section.value)
         elif section.kind.value in ("attributes", "parameters", "other parameters"):
             for item in section.value:
-                # Of `one, two: text` the parser takes `two` for a type.
-                for name in f"{item.name} {item.annotation or ''}".replace(",", " ").split():
-                    meanings[name] = " ".join(item.description.split())
+                names = [item.name.rstrip(",")]
+                if item.name.endswith(","):  # of `one, two: text` the parser takes `two` for a type
+                    names.append(str(item.annotation))
+                meanings |= dict.fromkeys(names, " ".join(item.description.split()))
     return "\n\n".join(texts), meanings
 
 
