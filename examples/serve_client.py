@@ -11,7 +11,7 @@ import math
 import sys
 from pathlib import Path
 
-from tfpipeline.serving.client import open_client
+from tfpipeline.serving.client.client import open_client
 
 
 def main(argv: list[str]) -> int:

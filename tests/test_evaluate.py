@@ -10,29 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 from replicas import Speech, indictts
 
-from tfpipeline import evaluate, predict, train
-from tfpipeline.data.corpora import CORPORA
+from tfpipeline import evaluate, predict
 from tfpipeline.evaluation.scores import read_scores
 
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_in_the_table(tiny_corpus):
-    CORPORA["tiny"] = lambda path, split: tiny_corpus
-    yield
-    del CORPORA["tiny"]
+pytestmark = pytest.mark.usefixtures("tiny_in_the_table")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, tiny_in_the_table):
+def runs(tmp_path_factory, tiny_run):
     """Two small runs, one with scores of its own making."""
     folder = tmp_path_factory.mktemp("runs")
-    assert train.main([
-        "--model", "cnn", "--data", "tiny", "--run", str(folder / "one"),
-        "--set", "training.epochs=1", "--set", "training.batch_size=4",
-        "--set", "data.crop_seconds=1", "--set", "model.channels=[4, 8]",
-        "--set", "data.unseen_attacks=[hifigan]",
-    ]) == 0  # fmt: skip
-    shutil.copytree(folder / "one", folder / "two")
+    for name in ("one", "two"):
+        shutil.copytree(tiny_run, folder / name)
     scores = pd.read_csv(folder / "two" / "scores.csv")
     scores["score"] = (scores["label"] == "spoof") * 5.0 + np.arange(len(scores)) % 3
     scores.to_csv(folder / "two" / "scores.csv", index=False)
@@ -62,8 +51,11 @@ def test_a_corpus_is_scored_first_with_the_runs_threshold(runs, tiny_corpus, cap
     assert metrics["threshold"] == own["threshold"]
     folder = runs / "one" / "evaluations" / "tiny"
     assert {path.name for path in folder.iterdir()} == {
-        "scores.csv", "skipped.csv", "metrics.json", "report.html",
-    }  # fmt: skip
+        "scores.csv",
+        "skipped.csv",
+        "metrics.json",
+        "report.html",
+    }
     scores = read_scores(folder / "scores.csv").set_index("clip_id")
     assert len(scores) == len(tiny_corpus)
     trained = read_scores(runs / "one" / "scores.csv").set_index("clip_id")
@@ -73,8 +65,15 @@ def test_a_corpus_is_scored_first_with_the_runs_threshold(runs, tiny_corpus, cap
 
 def test_runs_and_score_files_stand_in_one_leaderboard(runs, tmp_path, capsys):
     shutil.copy(runs / "two" / "scores.csv", tmp_path / "other system.csv")
-    argv = ["--run", str(runs / "one"), str(runs / "two"), "--scores",
-            str(tmp_path / "other system.csv"), "--out", str(tmp_path / "out")]  # fmt: skip
+    argv = [
+        "--run",
+        str(runs / "one"),
+        str(runs / "two"),
+        "--scores",
+        str(tmp_path / "other system.csv"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert evaluate.main(argv) == 0
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert content["part"] == "test"
@@ -91,13 +90,13 @@ def test_another_systems_scores_with_their_key(tmp_path, capsys, monkeypatch):
     ids = [f"E_{n:03d}" for n in range(60)]
     good = random.integers(0, 2, 60)
     (tmp_path / "scores.tsv").write_text(
-        "filename\tcm-score\n" + "".join(f"{i}\t{g * 3 + random.normal()}\n"
-                                         for i, g in zip(ids, good, strict=True))
-    )  # fmt: skip
+        "filename\tcm-score\n"
+        + "".join(f"{i}\t{g * 3 + random.normal()}\n" for i, g in zip(ids, good, strict=True))
+    )
     (tmp_path / "key.tsv").write_text(
-        "filename\tcm-label\n" + "".join(f"{i}\t{('spoof', 'bonafide')[g]}\n"
-                                         for i, g in zip(ids, good, strict=True))
-    )  # fmt: skip
+        "filename\tcm-label\n"
+        + "".join(f"{i}\t{('spoof', 'bonafide')[g]}\n" for i, g in zip(ids, good, strict=True))
+    )
     assert evaluate.main(["--scores", "scores.tsv", "--key", "key.tsv"]) == 0
     printed = capsys.readouterr()
     assert "high = bonafide, turned round" in printed.err
@@ -142,9 +141,19 @@ def test_a_submission_has_a_row_for_every_hidden_clip(
     rows[4] = {**rows[4], "audio": {"bytes": b"no audio", "path": None}}
     pq.write_table(pa.Table.from_pylist(rows), table)
     out = tmp_path / "submission.csv"
-    assert evaluate.main([
-        "--run", str(runs / "one"), "--data", f"indictts:{path}", "--submission", str(out),
-    ]) == 0  # fmt: skip
+    assert (
+        evaluate.main(
+            [
+                "--run",
+                str(runs / "one"),
+                "--data",
+                f"indictts:{path}",
+                "--submission",
+                str(out),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().err
     assert "1 clips cannot be judged, and get 0.5" in said
     written = pd.read_csv(out)

@@ -9,7 +9,7 @@ import pytest
 from tfpipeline import extract
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import CORPORA
-from tfpipeline.features.handcrafted import HandcraftedFeatures
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_bad_clips_are_listed(bad_corpus, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--features", "mfcc"], "feature_set must be one of baseline, full, everything"),
+        (["--features", "mfcc"], "feature_set must be one of baseline, selected, all"),
         (["--data", "nonesuch"], "a corpus must be one of"),
         (["--window-seconds", "0"], "--window-seconds must be more than 0"),
         (["--window-seconds", "0.1"], "a window must have 2048 samples or more"),

@@ -2,7 +2,7 @@
 
 A small network and small trees learn from a small real corpus, and judge recordings that did not go
 through that corpus's band-pass. The same models without the front end's conditioning show that the
-bounds can be broken.
+bounds can be broken (slow: they show it of the test, not of the package).
 """
 
 import numpy as np
@@ -18,9 +18,13 @@ from tfpipeline.training.fit_features import fit_on_features, training_features
 
 OFF = ("front_end.highpass_hz=null", "front_end.level_dbfs=null")
 SMALL = (
-    "model.channels=[8, 16]", "data.crop_seconds=1", "training.epochs=10", "training.patience=10",
-    "training.batch_size=4", "training.tensorboard=false",
-)  # fmt: skip
+    "model.channels=[8, 16]",
+    "data.crop_seconds=1",
+    "training.epochs=10",
+    "training.patience=10",
+    "training.batch_size=4",
+    "training.tensorboard=false",
+)
 
 
 def hum(frequency, level_dbfs=-50.0):
@@ -84,6 +88,7 @@ def test_a_networks_score_stays(corpus, speech, tmp_path):
     assert all(most[kind] <= MOST_OF_CNN[kind] for kind in CHANGES), most
 
 
+@pytest.mark.slow
 def test_a_network_without_conditioning_moves(corpus, speech, tmp_path):
     moved = movements(network(corpus, OFF, tmp_path), speech)
     most = {kind: float(values.max()) for kind, values in moved.items()}
@@ -96,6 +101,7 @@ def test_the_trees_scores_stay(corpus, speech, tmp_path):
     assert all(most[kind] <= MOST_OF_TREES[kind] for kind in CHANGES), most
 
 
+@pytest.mark.slow
 def test_trees_without_conditioning_move(corpus, speech, tmp_path):
     moved = movements(trees(corpus, OFF, tmp_path), speech)
     most = {kind: float(values.mean(axis=1).max()) for kind, values in moved.items()}

@@ -14,14 +14,28 @@ from sklearn.model_selection import train_test_split
 
 from tfpipeline import train
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.data.clips import check_parts, on_two_sides
+from tfpipeline.data.clips import check_parts, overlapping_values
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.evaluation.scores import read_scores
 
 CODES = (
-    "ASM", "BEN", "BOD", "DOG", "GUJ", "HIN", "KAN", "MAL", "MAN", "MAR", "NEP", "ODI", "PAN",
-    "SAN", "TAM", "TEL",
-)  # fmt: skip
+    "ASM",
+    "BEN",
+    "BOD",
+    "DOG",
+    "GUJ",
+    "HIN",
+    "KAN",
+    "MAL",
+    "MAN",
+    "MAR",
+    "NEP",
+    "ODI",
+    "PAN",
+    "SAN",
+    "TAM",
+    "TEL",
+)
 FAMILIES = ("trees", "cnn", "resnet18")
 
 
@@ -42,12 +56,15 @@ def rows(tiny_corpus):
                     contents = io.BytesIO()
                     level = random.uniform(0.5, 1)
                     soundfile.write(contents, level * waveform, 16_000, format="WAV")
-                    made.append({
-                        "text": f"{code} {number}",
-                        "id": f"{code}_{sex}_{('WIKI', 'ANGER')[number]}_{len(made):05}",
-                        "language": code.title(), "is_tts": is_tts,
-                        "audio": {"bytes": contents.getvalue(), "path": f"{len(made)}.wav"},
-                    })  # fmt: skip
+                    made.append(
+                        {
+                            "text": f"{code} {number}",
+                            "id": f"{code}_{sex}_{('WIKI', 'ANGER')[number]}_{len(made):05}",
+                            "language": code.title(),
+                            "is_tts": is_tts,
+                            "audio": {"bytes": contents.getvalue(), "path": f"{len(made)}.wav"},
+                        }
+                    )
     return [made[at] for at in random.permutation(len(made))]
 
 
@@ -85,7 +102,7 @@ def test_the_baselines_own_split_is_scikit_learns(replica, rows):
     )
     assert set(clips.loc[clips["part"] == "test", "clip_id"]) == set(x_val)
     assert set(clips.loc[clips["part"] != "test", "clip_id"]) == set(x_train)
-    assert len(on_two_sides(clips, "speaker")) > 0
+    assert len(overlapping_values(clips, "speaker")) > 0
     check_parts(clips, "replica", config.data.split.columns)
 
 
@@ -99,22 +116,22 @@ def test_both_splits_are_the_same_for_each_family(family, replica):
 
 def test_the_honest_split_shares_no_speaker_and_no_sentence(replica):
     clips, config = clips_of("indictts_trees_grouped", replica)
-    assert on_two_sides(clips, "speaker") == []
-    assert on_two_sides(clips, "sentence") == []
+    assert overlapping_values(clips, "speaker") == []
+    assert overlapping_values(clips, "sentence") == []
     check_parts(clips, "replica", config.data.split.columns)
     counts = clips["part"].value_counts(normalize=True)
     assert abs(counts["test"] - 0.2) < 1 / 16
     assert clips.groupby(["part", "label"]).size().unstack().nunique(axis=1).eq(1).all()
 
 
-@pytest.mark.parametrize("suffix", ["", "_grouped"])
-def test_the_protocol_runs_end_to_end(suffix, replica, tmp_path, capsys):
+@pytest.mark.parametrize("suffix", ["", pytest.param("_grouped", marks=pytest.mark.slow)])
+def test_the_protocol_runs_end_to_end(suffix, replica, tmp_path, without_export):
     run = tmp_path / "run"
     argv = ["--model", f"indictts_cnn{suffix}", "--data", replica, "--run", str(run)]
     small = ["--set", "training.epochs=1", "--set", "training.tensorboard=false"]
     assert train.main([*argv, *small]) == 0
     metrics = json.loads((run / "metrics.json").read_text())
-    shared = [note for note in metrics["notes"] if "stand on two sides" in note]
+    shared = [note for note in metrics["notes"] if "overlap between splits" in note]
     told = {note.split(" values of ")[1].split()[0] for note in shared}
     assert told == (set() if suffix else {"speaker", "sentence"})
     scores = read_scores(run / "scores.csv")

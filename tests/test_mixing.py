@@ -8,17 +8,26 @@ import pytest
 
 from tfpipeline import evaluate, train
 from tfpipeline.config import DataConfig, config_from_dict, config_to_yaml, load_config
-from tfpipeline.data.clips import on_two_sides, write_manifest
+from tfpipeline.data.clips import overlapping_values, write_manifest
 from tfpipeline.data.corpora import load_clips, load_corpus
 from tfpipeline.data.mixing import corpus_labels, training_rows
 from tfpipeline.evaluation.scores import read_scores
-from tfpipeline.serving.run import open_run
+from tfpipeline.runs.run import open_run
 
 SMALL = [
-    "--model", "cnn", "--set", "training.epochs=1", "--set", "training.batch_size=4",
-    "--set", "data.crop_seconds=1", "--set", "model.channels=[4, 8]",
-    "--set", "training.tensorboard=false",
-]  # fmt: skip
+    "--model",
+    "cnn",
+    "--set",
+    "training.epochs=1",
+    "--set",
+    "training.batch_size=4",
+    "--set",
+    "data.crop_seconds=1",
+    "--set",
+    "model.channels=[4, 8]",
+    "--set",
+    "training.tensorboard=false",
+]
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +91,22 @@ def test_fakes_alone_and_their_originals_alone_are_split_together(tmp_path, tiny
         write_manifest(tmp_path / f"{label}.csv", own.drop(columns="part"))
         names.append(f"manifest:{tmp_path / f'{label}.csv'}")
     mixed = load_clips(DataConfig(corpus=tuple(names)))
-    assert on_two_sides(mixed, "source") == []
+    assert overlapping_values(mixed, "source") == []
     counts = mixed.groupby(["part", "label"]).size()
     assert len(counts) == 6
 
 
 def test_a_split_goes_over_all_corpora(tables):
-    data = config_from_dict({
-        "data": {"corpus": list(tables.values()), "split": {"rule": "balanced", "by": ["speaker"]}}
-    }).data  # fmt: skip
+    data = config_from_dict(
+        {
+            "data": {
+                "corpus": list(tables.values()),
+                "split": {"rule": "balanced", "by": ["speaker"]},
+            }
+        }
+    ).data
     mixed = load_clips(data)
-    assert on_two_sides(mixed, "speaker") == []
+    assert overlapping_values(mixed, "speaker") == []
     assert mixed["speaker"].nunique() == 14
 
 
@@ -158,7 +172,7 @@ def test_data_sections_that_make_no_sense(raw, message):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, tables):
+def runs(tmp_path_factory, tables, without_export):
     """One run on one half, tested on the other; a second one on both halves."""
     folder = tmp_path_factory.mktemp("runs")
     one = [*SMALL, "--data", tables["griffin"], "--test", tables["world"]]

@@ -17,11 +17,19 @@ from tfpipeline.data.audio.ffmpeg import ffmpeg_program
 
 # ending, subtype, sample rate, channels
 FORMS = [
-    ("wav", "PCM_16", 16_000, 1), ("wav", "PCM_U8", 8_000, 1), ("wav", "PCM_24", 44_100, 2),
-    ("wav", "PCM_32", 48_000, 3), ("wav", "FLOAT", 22_050, 1), ("flac", "PCM_16", 48_000, 2),
-    ("flac", "PCM_24", 96_000, 1), ("mp3", None, 44_100, 2), ("ogg", "VORBIS", 32_000, 1),
-    ("opus", None, 48_000, 2), ("wav", "ULAW", 11_025, 1), ("m4a", None, 37_800, 1),
-]  # fmt: skip
+    ("wav", "PCM_16", 16_000, 1),
+    ("wav", "PCM_U8", 8_000, 1),
+    ("wav", "PCM_24", 44_100, 2),
+    ("wav", "PCM_32", 48_000, 3),
+    ("wav", "FLOAT", 22_050, 1),
+    ("flac", "PCM_16", 48_000, 2),
+    ("flac", "PCM_24", 96_000, 1),
+    ("mp3", None, 44_100, 2),
+    ("ogg", "VORBIS", 32_000, 1),
+    ("opus", None, 48_000, 2),
+    ("wav", "ULAW", 11_025, 1),
+    ("m4a", None, 37_800, 1),
+]
 FFMPEG = ffmpeg_program()
 
 
@@ -59,10 +67,21 @@ def folder(tiny_corpus, tmp_path_factory):
 
 def arguments(folder, run):
     return [
-        "--model", "cnn", "--data", f"folder:{folder}", "--run", str(run),
-        "--set", "training.epochs=3", "--set", "training.batch_size=4",
-        "--set", "data.crop_seconds=1", "--set", "model.channels=[4, 8]",
-    ]  # fmt: skip
+        "--model",
+        "cnn",
+        "--data",
+        f"folder:{folder}",
+        "--run",
+        str(run),
+        "--set",
+        "training.epochs=3",
+        "--set",
+        "training.batch_size=4",
+        "--set",
+        "data.crop_seconds=1",
+        "--set",
+        "model.channels=[4, 8]",
+    ]
 
 
 def train_apart(argv, when, do):
@@ -72,9 +91,11 @@ def train_apart(argv, when, do):
         The exit code, and what was said on stderr.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfpipeline.train", *argv], stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "tfpipeline.train", *argv],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
     said = []
     for line in process.stderr:
         said.append(line)
@@ -88,6 +109,7 @@ def kill_in_the_third_epoch(argv):
     assert code == -signal.SIGKILL, said[-500:]
 
 
+@pytest.mark.slow
 def test_an_own_folder_trains_is_killed_and_resumed_and_predicts(folder, tmp_path, capsys):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert train.main(arguments(folder, whole)) == 0

@@ -17,13 +17,12 @@ from tfpipeline import predict
 from tfpipeline.config import CONFIGS, config_to_yaml, load_config
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.audio.windows import stream_windows
-from tfpipeline.models.detector import build_detector
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.detector import ClipScorer, build_detector
+from tfpipeline.prediction.predict_files import FIELDS
+from tfpipeline.prediction.scorers import LocalScorer
+from tfpipeline.runs.run import load_detector, open_run
 from tfpipeline.serving import status
 from tfpipeline.serving.contract import build_contract
-from tfpipeline.serving.judges import LocalJudge
-from tfpipeline.serving.prediction import FIELDS
-from tfpipeline.serving.run import load_detector, open_run
 
 OVERRIDES = ["data.window_seconds=1", "model.channels=[4, 8]", "mel.n_mels=32"]
 
@@ -51,10 +50,12 @@ def clips(tmp_path, speech):
     folder = tmp_path / "clips"
     (folder / "in").mkdir(parents=True)
     for name, own, samples, rate in (
-        ("a.wav", 0, 64_000, 16_000), ("b.flac", 1, 40_001, 44_100),
-        ("in/c.ogg", 2, 15_999, 16_000), ("in/d.opus", 3, 32_000, 48_000),
+        ("a.wav", 0, 64_000, 16_000),
+        ("b.flac", 1, 40_001, 44_100),
+        ("in/c.ogg", 2, 15_999, 16_000),
+        ("in/d.opus", 3, 32_000, 48_000),
         ("in/e.wav", 4, 64_000, 8_000),
-    ):  # fmt: skip
+    ):
         sound = soxr.resample(speech[own, :samples], 16_000, rate)
         form = {"opus": ("OGG", "OPUS"), "ogg": ("OGG", "VORBIS")}.get(name.split(".")[1], ())
         how = dict(zip(("format", "subtype"), form, strict=False))
@@ -71,8 +72,13 @@ def test_scores_are_those_of_training(run, clips, capsys):
     assert predict.main(["--run", str(run), "--json", str(clips)]) == 1
     rows = rows_of(capsys)
     assert [row["path"].rpartition("/")[2] for row in rows] == [
-        "a.wav", "b.flac", "c.ogg", "d.opus", "e.wav", "f.wav",
-    ]  # fmt: skip
+        "a.wav",
+        "b.flac",
+        "c.ogg",
+        "d.opus",
+        "e.wav",
+        "f.wav",
+    ]
     opened = open_run(run)
     detector = load_detector(opened)
     scorer = ClipScorer(detector.model, detector.window)
@@ -90,7 +96,7 @@ def test_scores_are_those_of_training(run, clips, capsys):
 
 def test_a_stream_of_a_long_file_scores_as_the_whole(run, speech, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("tfpipeline.data.audio.sndfile.BLOCK", 50_021)
-    judge = LocalJudge(run)
+    judge = LocalScorer(run)
     scorer = ClipScorer(judge.detector.model, judge.window)
     for extra in (-1, 0, 1):
         sound = soxr.resample(np.concatenate([*speech])[: 20 * 16_000], 16_000, 24_000)
@@ -137,8 +143,8 @@ def test_an_interrupted_list_is_gone_on_with(run, clips, capsys, monkeypatch, tm
     assert predict.main([*argv, str(tmp_path / "whole.csv")]) == 1
     whole = (tmp_path / "whole.csv").read_text()
     out = tmp_path / "out.csv"
-    score = LocalJudge.score_windows
-    monkeypatch.setattr("tfpipeline.serving.prediction.AHEAD_FILES", 1)
+    score = LocalScorer.score_windows
+    monkeypatch.setattr("tfpipeline.prediction.predict_files.AHEAD_FILES", 1)
     for error, code in ((KeyboardInterrupt, 130), (OSError("server gone"), 2)):
         calls = []
 
@@ -149,7 +155,7 @@ def test_an_interrupted_list_is_gone_on_with(run, clips, capsys, monkeypatch, tm
             return score(self, windows)
 
         with monkeypatch.context() as patched:
-            patched.setattr(LocalJudge, "score_windows", stopping)
+            patched.setattr(LocalScorer, "score_windows", stopping)
             assert predict.main([*argv, str(out), "--resume"]) == code
     assert 2 < len(out.read_text().splitlines()) < len(whole.splitlines())
     assert predict.main([*argv, str(out)]) == 2
@@ -183,7 +189,7 @@ def test_a_killed_process_loses_no_row(run, clips, tmp_path, capsys):
     code = (
         "import os, signal, sys\n"
         "from tfpipeline import predict\n"
-        "from tfpipeline.serving import rows\n"
+        "from tfpipeline.prediction import rows\n"
         "add = rows.RowFile.add\n"
         "def kill_behind_three(self, row):\n"
         "    add(self, row)\n"
@@ -212,10 +218,23 @@ def test_timelines(run, clips, tmp_path, capsys):
     assert all(imread(picture).ndim == 3 for picture in pictures.values())
 
 
+def test_timeline_takes_no_file_for_its_folder(run, clips, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = [str(clips / "a.wav"), str(clips / "b.flac")]
+    for flags, folder in (
+        (["--timeline"], "timelines"),
+        (["--timeline", "--timeline-to", "other"], "other"),
+    ):
+        assert predict.main(["--run", str(run), "--json", *flags, *files]) == 0
+        rows = rows_of(capsys)
+        assert [row["path"] for row in rows] == files
+        assert [row["timeline"] for row in rows] == [f"{folder}/a.png", f"{folder}/b.png"]
+
+
 @pytest.fixture
 def server(run, monkeypatch):
     """A client of a server that holds the run, as `serving.client` gives one; counts its calls."""
-    judge, calls = LocalJudge(run), []
+    judge, calls = LocalScorer(run), []
     (run / "environment.json").write_text("{}")
 
     class Client:
@@ -235,9 +254,9 @@ def server(run, monkeypatch):
             own = scores.tolist()
             return [{"status": status.OK, "windows": len(own), "window_score": own}]
 
-    client = ModuleType("tfpipeline.serving.client")
+    client = ModuleType("tfpipeline.serving.client.client")
     client.open_client = lambda url: Client()
-    monkeypatch.setitem(sys.modules, "tfpipeline.serving.client", client)
+    monkeypatch.setitem(sys.modules, "tfpipeline.serving.client.client", client)
     return calls
 
 

@@ -15,29 +15,33 @@ from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.data.opening import open_audio
 from tfpipeline.evaluation.scores import read_scores
-from tfpipeline.models.classifiers.arrays import load_arrays
-from tfpipeline.models.classifiers.graph import log_odds
-from tfpipeline.models.scoring import ClipScorer
-from tfpipeline.serving.run import load_detector, open_run
-from tfpipeline.training import classifiers
+from tfpipeline.models.classical import fitting as classifiers
+from tfpipeline.models.classical.arrays import load_arrays
+from tfpipeline.models.classical.graph import log_odds
+from tfpipeline.models.detector import ClipScorer
+from tfpipeline.runs.run import load_detector, open_run
 from tfpipeline.training.fit_features import fit_on_features, training_features
 
 TINY = ["--data", "tiny", "--set", "data.unseen_attacks=[hifigan]"]
+pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "quick_audit")
 CONTENTS = {
-    "config.yaml", "environment.json", "trees.npz", "importances.csv", "calibration.json",
-    "scores.csv", "metrics.json", "skipped.csv", "figures", "serving", "report.html", "audit.json",
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_in_the_table(tiny_corpus):
-    CORPORA["tiny"] = lambda path, split: tiny_corpus
-    yield
-    del CORPORA["tiny"]
+    "config.yaml",
+    "environment.json",
+    "trees.npz",
+    "importances.csv",
+    "calibration.json",
+    "scores.csv",
+    "metrics.json",
+    "skipped.csv",
+    "figures",
+    "serving",
+    "report.html",
+    "audit.json",
+}
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, tiny_in_the_table):
+def runs(tmp_path_factory, tiny_in_the_table, quick_audit):
     """Complete runs of two kinds out of one `--model trees`, and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "trees"
     patch = pytest.MonkeyPatch()
@@ -91,18 +95,15 @@ def test_prediction_and_the_exported_graph_equal_the_runs_scores(runs, capsys):
 
 def test_no_row_crosses_a_threshold_between_waveform_and_score(runs, tiny_corpus):
     """Features of a batch of all, as the model was fitted on, against a graph of one clip."""
-    for name in ("lightgbm", "histgb"):
-        run = open_run(runs / name)
-        clips, audio, _ = open_audio(tiny_corpus, "memory")
-        features = training_features(
-            run.config, clips.assign(part="train"), audio
-        ).drop(columns=["clip", "window"])  # fmt: skip
-        rows = features.to_numpy(np.float64)
-        expected = log_odds(load_arrays(run.folder / "trees.npz"), rows).numpy()
-        detector = load_detector(run)
-        alone = ClipScorer(detector.model, detector.window, batch_size=1).score_clips(audio)
-        crossed = np.abs(alone - expected) > 1e-5
-        assert crossed.mean() <= 0.001, f"{crossed.sum()} of {len(crossed)}"
+    run = open_run(runs / "lightgbm")
+    clips, audio, _ = open_audio(tiny_corpus, "memory")
+    features = training_features(run.config, clips.assign(part="train"), audio)
+    rows = features.drop(columns=["clip", "window"]).to_numpy(np.float64)
+    expected = log_odds(load_arrays(run.folder / "trees.npz"), rows).numpy()
+    detector = load_detector(run)
+    alone = ClipScorer(detector.model, detector.window, batch_size=1).score_clips(audio)
+    crossed = np.abs(alone - expected) > 1e-5
+    assert crossed.mean() <= 0.001, f"{crossed.sum()} of {len(crossed)}"
 
 
 def test_explanations_sum_to_the_score(runs, tiny_corpus, capsys):
@@ -129,6 +130,7 @@ def test_a_long_clip_is_explained_as_it_is_scored(runs, speech, tmp_path, capsys
     assert total == pytest.approx(row["score"], abs=1e-3)
 
 
+@pytest.mark.slow  # test_evaluate has one of networks
 def test_a_leaderboard_of_several(runs, tmp_path, capsys):
     names = [str(runs / name) for name in ("lightgbm", "histgb")]
     assert evaluate.main(["--run", *names, "--out", str(tmp_path / "out"), "--json"]) == 0
@@ -137,6 +139,7 @@ def test_a_leaderboard_of_several(runs, tmp_path, capsys):
     assert (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.mark.slow  # serving/test_exporting has it of a network
 def test_export_alone_writes_the_next_version(runs, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(runs / "histgb", copy)
@@ -152,7 +155,7 @@ def test_damaged_and_foreign_files_are_refused(runs, tmp_path, capsys):
     assert predict.main(predicting) == 2
     assert "expected the model file that training kept" in one_line(capsys)
     config = (copy / "config.yaml").read_text()
-    (copy / "config.yaml").write_text(config.replace("set: full", "set: baseline"))
+    (copy / "config.yaml").write_text(config.replace("set: selected", "set: baseline"))
     assert predict.main(predicting) == 2
     assert "the model must take the 132 features of the set baseline" in one_line(capsys)
     (copy / "config.yaml").write_text(config)
@@ -172,7 +175,7 @@ def test_bad_usage_is_one_line_and_nothing_is_lost(
         (["--model", "trees", *TINY, "--resume"], "takes neither --config nor --resume"),
         (["--model", "lightgbm", *TINY, "--run", str(runs / "lightgbm")], "--overwrite"),
         (["--model", "lightgbm", *TINY, *new, "--set", "model.max_iter=3"], "model.max_iter"),
-        (["--model", "lightgbm", *TINY, *new, "--set", "features.set=all"], "features.set"),
+        (["--model", "lightgbm", *TINY, *new, "--set", "features.set=most"], "features.set"),
         (["--model", "lightgbm", *TINY, *new, "--set", "model.name=svm"], "model.name must be one"),
         (["--model", "lightgbm", *TINY, *new, "--set", "data.window_seconds=0.1"], "2048 samples"),
         (["--model", "lightgbm", *new, *(own.replace("tiny", "one") for own in TINY)], "the train"),
@@ -186,19 +189,20 @@ def test_bad_usage_is_one_line_and_nothing_is_lost(
 
 @pytest.fixture(scope="module")
 def opened(tiny_corpus):
-    """The tiny corpus: clips, audio, and features of its train and validation parts."""
+    """The tiny corpus: clips, and features of its train and validation parts."""
     clips, audio, _ = open_audio(tiny_corpus, "memory")
-    return clips, audio, training_features(load_config(CONFIGS / "histgb.yaml"), clips, audio)
+    return clips, training_features(load_config(CONFIGS / "histgb.yaml"), clips, audio)
 
 
 @pytest.mark.parametrize("name", classifiers.CLASSIFIERS)
 def test_every_config_fits(name, opened, tmp_path):
     config = load_config(CONFIGS / f"{name}.yaml")
     assert config.model.name == config.name == name
-    assert config.features.set == "full"
-    clips, audio, features = opened
+    assert config.features.set == "selected"
+    clips, features = opened
     detector, record = fit_on_features(config, clips, features, tmp_path)
     assert record["fit_seconds"] > 0
-    rows = audio.subset(np.arange(3))
-    scores = ClipScorer(detector.model, detector.window).score_clips(rows)
+    rows = features.drop(columns=["clip", "window"]).to_numpy(np.float32)
+    scores = detector.body(rows).numpy()
     assert np.isfinite(scores).all()
+    assert len(np.unique(scores)) > 1

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 
-from tfpipeline.flags import (
+from tfpipeline.cli import (
     OK,
     SOME_FAILED,
     add_data_flag,
@@ -33,10 +33,10 @@ def main(argv: list[str] | None = None) -> int:
 def _audit(flags: argparse.Namespace) -> int:
     quiet_tensorflow()
 
+    from tfpipeline.auditing.audit import audit_clips, print_audit
     from tfpipeline.config import DataConfig
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.opening import open_audio
-    from tfpipeline.evaluation.auditing import audit_clips, print_audit
     from tfpipeline.files.atomic import write_json
 
     data = DataConfig(corpus=corpus_from_flag(flags.data))

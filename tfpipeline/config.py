@@ -1,30 +1,54 @@
-"""The configuration of a run: frozen dataclasses, read from and written to YAML, strictly.
+"""The configuration of a run: frozen pydantic models, read from and written to YAML, strictly.
 
-An experiment is one YAML file in `configs/`. Every key is known, every type is checked, and what a
-file leaves out has the default given here. Nothing heavy is imported: commands answer `--help` and
-report a bad config before TensorFlow starts.
+An experiment is one YAML file in `configs/`. Every key is known, every type and bound is checked,
+and what a file leaves out has the default given here. Nothing heavy is imported: commands answer
+`--help` and report a bad config before TensorFlow starts.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from tfpipeline.files.strict import checked
+from tfpipeline.files.strict import Section, check
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+_PACKAGE = Path(__file__).resolve().parent
+# Beside the package in a checkout, inside it where a wheel is installed.
+CONFIGS = next(
+    (folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if folder.is_dir()),
+    _PACKAGE / "configs",
+)
+
+# Kinds of numbers, for the keys below and for the options of models.
+Count = Annotated[int, Field(ge=1)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
+Depth = Annotated[int, Field(ge=1, le=16)]
+AtLeastZero = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
+ShareAboveZero = Annotated[float, Field(gt=0, le=1)]
+Seconds = Annotated[float, Field(ge=0.01, le=3600)]
+Decibels = Annotated[float, Field(ge=-100, le=200)]
+# What NumPy's legacy generator, and so `keras.utils.set_random_seed`, takes.
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
-@dataclass(frozen=True)
-class SplitConfig:
-    """How clips are dealt out to train, validation and test; see `tfpipeline.data.split_rules`.
+def _switch(value: Any) -> Any:
+    """YAML 1.1 reads on and off as booleans."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)]
+
+
+class SplitConfig(Section):
+    """How clips are assigned to train, validation and test; see `tfpipeline.data.split_rules`.
 
     Attributes:
         rule: `stable`: by a hash of each group, so that none moves when others are added;
@@ -41,11 +65,11 @@ class SplitConfig:
 
     rule: Literal["stable", "balanced", "random"] = "stable"
     by: tuple[str, ...] | None = None
-    shares: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    shares: tuple[Positive, Positive, Positive] = (0.7, 0.15, 0.15)
     stratify: tuple[str, ...] = ("label",)
-    seed: int = 0
-    folds: int | None = None
-    fold: int = 0
+    seed: Seed = 0
+    folds: int | None = Field(None, ge=3)
+    fold: int = Field(0, ge=0)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -54,35 +78,31 @@ class SplitConfig:
             return self.by
         return () if self.rule == "random" else ("speaker", "source")
 
-    def __post_init__(self) -> None:
-        """Checks what does not go together."""
-        if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
-            raise ValueError(
-                f"data.split.shares must be positive and sum to 1. Received: {list(self.shares)}"
-            )
+    @model_validator(mode="after")
+    def _check(self):
+        if abs(sum(self.shares) - 1) > 1e-9:
+            raise ValueError(f"data.split.shares must sum to 1. Received: {list(self.shares)}")
         if self.rule == "random" and (self.by or self.folds):
             raise ValueError(
-                "data.split.rule random deals out single clips: neither by nor folds go with it. "
+                "data.split.rule random assigns single clips: neither by nor folds go with it. "
                 f"Received: by {self.by}, folds {self.folds}. Take stable or balanced."
             )
-        if self.seed < 0:
-            raise ValueError(f"data.split.seed must be at least 0. Received: {self.seed}")
-        if self.folds is not None and not (self.folds >= 3 and 0 <= self.fold < self.folds):
+        if self.folds is not None and self.fold >= self.folds:
             raise ValueError(
-                "data.split.folds must be at least 3, and data.split.fold lie in 0 … folds - 1. "
-                f"Received: {self.folds} and {self.fold}"
+                f"data.split.fold must lie in 0 … {self.folds - 1}, with folds {self.folds}. "
+                f"Received: {self.fold}"
             )
+        return self
 
 
-@dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Section):
     """Which clips, and how they become windows.
 
     Attributes:
         corpus: `NAME` or `NAME:PATH`, a row of `tfpipeline.data.corpora.CORPORA`, or a list of
             several to train on together; `NAME:PATH+PATH2` where fakes and their originals are two
             data sets.
-        split: deals all clips out anew; null: the corpus's own parts, else by speaker, source or
+        split: assigns all clips anew; null: the corpus's own parts, else by speaker, source or
             file, whichever can be (`tfpipeline.data.splits.split_by_best_group`).
         balance: what counts the same in training when there are several corpora: `none`, each
             clip; `corpus`, each corpus; `corpus_label`, each class of each corpus. Clips of what is
@@ -90,6 +110,7 @@ class DataConfig:
         unseen_attacks: attacks kept out of training and validation; those of the test speakers
             make up the `unseen` part. null: those that the corpus proposes (`hifigan` for `demo`,
             none for a corpus of one's own).
+        allow_overlap: train though speakers or sources overlap between splits; the run says so.
         window_seconds: length of the windows that a clip is scored over.
         crop_seconds: length of the random crops that a model is trained on; null: the window's.
             Shorter crops are cheaper and more varied, for networks that take any length.
@@ -104,8 +125,9 @@ class DataConfig:
     split: SplitConfig | None = None
     balance: Literal["none", "corpus", "corpus_label"] = "none"
     unseen_attacks: tuple[str, ...] | None = None
-    window_seconds: float = 4.0
-    crop_seconds: float | None = None
+    allow_overlap: bool = False
+    window_seconds: Seconds = 4.0
+    crop_seconds: Seconds | None = None
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     decoder: Literal["auto", "tensorflow_io"] = "auto"
 
@@ -119,8 +141,8 @@ class DataConfig:
         """The corpora in one text, for people."""
         return " + ".join(self.corpora)
 
-    def __post_init__(self) -> None:
-        """Checks the list of corpora."""
+    @model_validator(mode="after")
+    def _check(self):
         if not self.corpora:
             raise ValueError("data.corpus must name a corpus. Received: an empty list")
         repeated = [name for name in self.corpora if self.corpora.count(name) > 1]
@@ -136,10 +158,10 @@ class DataConfig:
                 "data.balance is between several corpora. "
                 f"Received: {self.balance} for {self.corpus_name} alone"
             )
+        return self
 
 
-@dataclass(frozen=True)
-class FrontEndConfig:
+class FrontEndConfig(Section):
     """What happens to every waveform first, in all families; see `features.conditioning`.
 
     With the defaults, what nobody hears changes nothing: an offset, hum of the mains, gain.
@@ -151,24 +173,14 @@ class FrontEndConfig:
             stay as they are.
     """
 
-    highpass_hz: float | None = 60.0
-    level_dbfs: float | None = -26.0
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        for key, value, low, high, unit in (
-            ("highpass_hz", self.highpass_hz, 10, 150, "Hz"),
-            ("level_dbfs", self.level_dbfs, -60, 0, "dB"),
-        ):
-            if value is not None and not low <= value <= high:
-                raise ValueError(
-                    f"front_end.{key} must be null or lie in {low} … {high} {unit}. "
-                    f"Received: {value!r}"
-                )
+    highpass_hz: float | None = Field(60.0, ge=10, le=150)
+    level_dbfs: float | None = Field(-26.0, ge=-60, le=0)
 
 
-@dataclass(frozen=True)
-class MelConfig:
+AS_RECORDED = FrontEndConfig(highpass_hz=None, level_dbfs=None)
+
+
+class MelConfig(Section):
     """The log-mel front end, in librosa's terms; see `tfpipeline.features.mel.LogMel`.
 
     Attributes:
@@ -177,40 +189,51 @@ class MelConfig:
         device: where that last stage runs, such as `/GPU:1`; null: the first GPU, else the CPU.
     """
 
-    n_fft: int = 512
-    hop_length: int = 160
-    win_length: int | None = None
+    n_fft: int = Field(512, ge=2, le=65536)
+    hop_length: int = Field(160, ge=1, le=65536)
+    win_length: int | None = Field(None, ge=1)
     window: str = "hann"
     center: bool = True
     pad_mode: Literal["constant", "reflect"] = "constant"
-    power: float = 2.0
-    n_mels: int = 80
-    fmin: float = 0.0
-    fmax: float | None = None
+    power: float = Field(2.0, gt=0, le=10)
+    n_mels: int = Field(80, ge=1, le=1024)
+    fmin: AtLeastZero = 0.0
+    fmax: Positive | None = None
     htk: bool = False
     norm: Literal["slaney"] | None = "slaney"
-    ref: Literal["max"] | float = 1.0
-    amin: float = 1e-10
-    top_db: float | None = 80.0
+    ref: Literal["max"] | Positive = 1.0
+    amin: Positive = 1e-10
+    top_db: Positive | None = 80.0
     precision: Literal["float32", "float64"] = "float32"
-    normalise: Literal["none", "example", "bin"] = "none"
+    normalize: Literal["none", "example", "bin"] = "none"
     place: Literal["model", "pipeline"] = "model"
     device: str | None = None
 
+    @model_validator(mode="after")
+    def _check(self):
+        if self.win_length is not None and self.win_length > self.n_fft:
+            raise ValueError(
+                f"mel.win_length must be at most mel.n_fft, {self.n_fft}. "
+                f"Received: {self.win_length}"
+            )
+        if self.fmax is not None and self.fmin >= self.fmax:
+            raise ValueError(
+                f"mel.fmin must be below mel.fmax, {self.fmax:g}. Received: {self.fmin:g}"
+            )
+        return self
 
-@dataclass(frozen=True)
-class FeatureConfig:
+
+class FeatureConfig(Section):
     """The hand-made features of the classifiers; networks do not read it.
 
     Attributes:
-        set: a row of `tfpipeline.features.handcrafted.FEATURE_SETS`.
+        set: a row of `tfpipeline.features.handcrafted.layer.FEATURE_SETS`.
     """
 
-    set: Literal["baseline", "full", "everything"] = "full"
+    set: Literal["baseline", "selected", "all"] = "selected"
 
 
-@dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(Section):
     """Training-time augmentation, the same for both classes; everything off by default.
 
     Attributes:
@@ -226,43 +249,54 @@ class AugmentConfig:
         frequency_masks, frequency_mask_bins: the same along the mel axis.
     """
 
-    speed: float = 0.0
-    gain_db: float = 0.0
-    noise_probability: float = 0.0
-    snr_db: tuple[float, float] = (10.0, 40.0)
-    eq_db: float = 0.0
-    mixup_alpha: float = 0.0
-    time_masks: int = 0
-    time_mask_frames: int = 40
-    frequency_masks: int = 0
-    frequency_mask_bins: int = 12
+    speed: ShareBelowOne = 0.0
+    gain_db: float = Field(0.0, ge=0, le=100)
+    noise_probability: Share = 0.0
+    snr_db: tuple[Decibels, Decibels] = (10.0, 40.0)
+    eq_db: float = Field(0.0, ge=0, le=100)
+    mixup_alpha: float = Field(0.0, ge=0, le=100)
+    time_masks: int = Field(0, ge=0, le=1000)
+    time_mask_frames: int = Field(40, ge=0, le=100_000)
+    frequency_masks: int = Field(0, ge=0, le=1000)
+    frequency_mask_bins: int = Field(12, ge=0, le=1024)
+
+    @model_validator(mode="after")
+    def _check(self):
+        low, high = self.snr_db
+        if low > high:
+            raise ValueError(f"augment.snr_db must be [low, high]. Received: {[low, high]}")
+        return self
 
 
-@dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Section):
     """Which model, a row of `tfpipeline.models.MODELS`, and its own options.
 
     In YAML the options stand beside the name: `model: {name: cnn, dropout: 0.3}`. They are checked
     against the signature of the model's `build` function, which owns their defaults.
     """
 
+    model_config = ConfigDict(extra="allow")
+
     name: str = "cnn"
-    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What stands beside the name."""
+        return dict(self.__pydantic_extra__ or {})
 
 
-@dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Section):
     """How a network is fitted.
 
     Attributes:
         learning_rate: the peak, where there is a schedule.
         schedule: `constant`, or `cosine` after a linear warm-up.
         weight_decay: AdamW's, decoupled; 0 gives Adam.
-        head_epochs: first epochs in which a pretrained backbone keeps its weights, and what is
+        frozen_epochs: first epochs in which a pretrained backbone keeps its weights, and what is
             around it learns alone.
-        layer_decay: factor on the learning rate of a pretrained backbone for each of its blocks,
-            counted from its end: 1 treats all layers alike.
-        weight_average: decay, a step, of a moving average of the weights, which is what is judged
+        layerwise_lr_decay: factor on the learning rate of a pretrained backbone for each of its
+            blocks, counted from its end: 1 treats all layers alike.
+        ema_momentum: decay, a step, of a moving average of the weights, which is what is judged
             and kept; 0 is off.
         label_smoothing: share of the label given to the other class.
         class_balance: weight the classes so that both count the same.
@@ -274,66 +308,102 @@ class TrainingConfig:
         tensorboard: write event files into the run folder.
     """
 
-    epochs: int = 40
-    batch_size: int = 32
-    learning_rate: float = 1e-3
+    epochs: Count = 40
+    batch_size: Count = 32
+    learning_rate: Positive = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
-    warmup_epochs: float = 2.0
-    weight_decay: float = 0.0
-    head_epochs: int = 0
-    layer_decay: float = 1.0
-    weight_average: float = 0.0
-    label_smoothing: float = 0.0
+    warmup_epochs: AtLeastZero = 2.0
+    weight_decay: AtLeastZero = 0.0
+    frozen_epochs: int = Field(0, ge=0)
+    layerwise_lr_decay: Share = 1.0
+    ema_momentum: ShareBelowOne = 0.0
+    label_smoothing: ShareBelowOne = 0.0
     class_balance: bool = True
-    patience: int = 12
+    patience: Count = 12
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    jit: Literal["auto", "on", "off"] = "auto"
+    jit: Switch = "auto"
     devices: tuple[str, ...] = ()
     tensorboard: bool = True
 
 
-@dataclass(frozen=True)
-class Config:
-    """One experiment.
+class Config(Section):
+    """One experiment: what is trained, on what, and how.
 
-    Raises:
-        ValueError: a value is outside its range; the key is named.
+    Example:
+        >>> config = Config.load("cnn", ["training.epochs=1"])
+        >>> config.training.epochs
+        1
+        >>> config.replace({"mel.n_mels": 64, "seed": 7}).mel.n_mels
+        64
     """
 
     name: str = "cnn"
-    seed: int = 0
-    data: DataConfig = field(default_factory=DataConfig)
-    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
-    mel: MelConfig = field(default_factory=MelConfig)
-    features: FeatureConfig = field(default_factory=FeatureConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
+    seed: Seed = 0
+    data: DataConfig = DataConfig()
+    front_end: FrontEndConfig = FrontEndConfig()
+    mel: MelConfig = MelConfig()
+    features: FeatureConfig = FeatureConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
 
-    def __post_init__(self) -> None:
-        """Checks ranges; what only a layer or a model can judge is left to it."""
-        for key in ("training.epochs", "training.batch_size", "training.patience"):
-            _require(self, key, lambda value: value >= 1, "be at least 1")
-        for key in ("data.window_seconds", "training.learning_rate"):
-            _require(self, key, lambda value: value > 0, "be more than 0")
-        for key in (
-            "augment.noise_probability", "augment.speed", "training.label_smoothing",
-            "training.layer_decay", "training.weight_average",
-        ):  # fmt: skip
-            _require(self, key, lambda value: 0 <= value <= 1, "lie in 0 … 1")
-        for key in (
-            "seed", "training.warmup_epochs", "training.head_epochs", "training.weight_decay",
-            "augment.gain_db",
-            "augment.eq_db", "augment.mixup_alpha", "augment.time_masks",
-            "augment.time_mask_frames", "augment.frequency_masks", "augment.frequency_mask_bins",
-        ):  # fmt: skip
-            _require(self, key, lambda value: value >= 0, "be at least 0")
-        _require(self, "augment.snr_db", lambda value: value[0] <= value[1], "be [low, high]")
-        if self.augment.eq_db and self.mel.normalise != "none":
+    @classmethod
+    def load(cls, config: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+        """Reads a config by its name in `configs/`, or from a YAML file; see `load_config`."""
+        named = isinstance(config, str) and config in config_names()
+        return load_config(CONFIGS / f"{config}.yaml" if named else config, overrides)
+
+    def replace(self, values: Mapping[str, Any], source: str = "config") -> Config:
+        """The config with other values at some keys, checked anew.
+
+        Args:
+            values: keys such as `training.epochs`, or a whole section, and their values.
+            source: named in errors.
+        Raises:
+            ValueError: as `config_from_dict`.
+        """
+        raw = self.model_dump(mode="json")
+        for key, value in values.items():
+            value = list(value) if isinstance(value, tuple) else value
+            _put(raw, key, value, f"{source}: {key}")
+        return config_from_dict(raw, source)
+
+    @model_validator(mode="after")
+    def _check(self):
+        # What only a layer or a model can judge is left to it.
+        if self.augment.eq_db and self.mel.normalize != "none":
             raise ValueError(
-                f"config {self.name}: augment.eq_db is in dB and needs mel.normalise none. "
-                f"Received: {self.mel.normalise!r}, after which there are none."
+                "augment.eq_db is in dB and needs mel.normalize none. "
+                f"Received: {self.mel.normalize!r}, after which there are none."
             )
+        return self
+
+
+# Keys and values of before, and what they are called now.
+RENAMED_KEYS = {
+    "mel.normalise": "mel.normalize",
+    "model.inverse_regularisation": "model.C",
+    "training.weight_average": "training.ema_momentum",
+    "training.layer_decay": "training.layerwise_lr_decay",
+    "training.head_epochs": "training.frozen_epochs",
+}
+RENAMED_VALUES = {"features.set": {"full": "selected", "everything": "all"}}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `1e-4` as a number, as YAML 1.2 does; to YAML 1.1 it is text."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts text that `_Loader` would take for a number between quotes."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+        list("-+.0123456789"),
+    )
 
 
 def config_names() -> list[str]:
@@ -347,48 +417,29 @@ def load_run_config(path: str | Path) -> Config:
 
     A run writes out every section. One without `front_end` was trained before there was any, on
     waveforms as they came, and must be given them so: with the default its scores would change.
+    Keys are taken by the names of before, too.
     """
-    return load_config(path, missing={"front_end": {"highpass_hz": None, "level_dbfs": None}})
+    raw = {"front_end": AS_RECORDED.model_dump(), **_read_config(Path(path))}
+    return check(Config, _renamed(raw)[0], str(path))
 
 
-def load_config(
-    path: str | Path,
-    overrides: list[str] | tuple[str, ...] = (),
-    missing: Mapping[str, Any] | None = None,
-) -> Config:
+def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
     """Reads a YAML file, lays `a.b=value` overrides over it, and checks the whole.
 
     Args:
         path: the YAML file. A config without a `name` takes the file's.
         overrides: texts such as `training.epochs=3`; the value is YAML.
-        missing: sections to take where the file has none, in place of their defaults.
     Returns:
         The checked config.
     Raises:
         FileNotFoundError: there is no such file; the message names the configs that there are.
-        ValueError: not YAML, an unknown key, or a value of the wrong type; the message names the
-            key, the file and the known keys or the type.
+        ValueError: not YAML, unknown keys, or values that break their rules; a line for each names
+            the file, the key, and the known keys or the rule.
     """
-    path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"no config file {path}. Configs that can be named with --model: "
-            f"{', '.join(config_names())}."
-        ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: a config is a readable YAML file. Received: {reason}") from None
-    raw = {} if raw is None else raw
-    if not isinstance(raw, dict):
-        raise ValueError(f"{path}: a config is a mapping of sections. Received: {raw!r}")
-    raw = {**(missing or {}), "name": path.stem, **raw}
-    source = str(path)
+    raw = _read_config(Path(path))
     for text in overrides:
         _override(raw, text)
-        source = f"{path} with --set"
-    return config_from_dict(raw, source)
+    return config_from_dict(raw, f"{path} with --set" if overrides else str(path))
 
 
 def data_from_overrides(
@@ -398,62 +449,77 @@ def data_from_overrides(
     raw: dict[str, Any] = {"corpus": corpus}
     for text in overrides:
         _override(raw, text)
-    return _build(DataConfig, raw, "--set", prefix="data.")
+    return check(DataConfig, raw, "--set", prefix="data.")
 
 
 def config_from_dict(raw: Mapping[str, Any], source: str = "config") -> Config:
-    """Builds a checked `Config` from nested mappings; `source` is named in errors."""
-    return _build(Config, raw, source, prefix="")
+    """Builds a checked `Config` from nested mappings; `source` is named in errors.
 
-
-def config_to_dict(config: Config) -> dict[str, Any]:
-    """The config as nested plain values, complete: every default is written out."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, ModelConfig):
-            return {"name": value.name, **{k: plain(v) for k, v in value.options.items()}}
-        if dataclasses.is_dataclass(value):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return list(value) if isinstance(value, tuple) else value
-
-    return plain(config)
+    Raises:
+        ValueError: a line for each unknown key and each value that breaks its rule.
+    """
+    raw, renamed = _renamed(raw)
+    return check(Config, raw, source, more=renamed)
 
 
 def config_to_yaml(config: Config) -> str:
-    """The config as YAML text that `load_config` reads back to an equal config."""
-    return yaml.safe_dump(config_to_dict(config), sort_keys=False, default_flow_style=None)
+    """The config as YAML text, every default written out; `load_config` reads back an equal one."""
+    plain = config.model_dump(mode="json")
+    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, default_flow_style=None)
 
 
-def _build(kind: type, raw: Any, source: str, prefix: str) -> Any:
-    """Builds the dataclass `kind` from a mapping whose keys are exactly its fields or fewer."""
+def read_yaml(path: Path, what: str) -> Any:
+    """The content of a YAML file.
+
+    Args:
+        path: of the file.
+        what: the file is, for errors.
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is not readable, or not YAML.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: {what} is a readable YAML file. Received: {reason}") from None
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        raw = read_yaml(path, "a config")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"no config file {path}. Configs that can be named with --model: "
+            f"{', '.join(config_names())}."
+        ) from None
+    raw = {} if raw is None else raw
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: a config is a mapping of sections. Received: {raw!r}")
+    return {"name": path.stem, **raw}
+
+
+def _renamed(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The mapping with the names of today, and a line for each name of before."""
     if not isinstance(raw, Mapping):
-        name = prefix.rstrip(".")
-        raise ValueError(f"{source}: {name} must be a section of keys. Received: {raw!r}")
-    if kind is ModelConfig:
-        name = checked(raw.get("name", ModelConfig.name), str, f"{source}: {prefix}name")
-        return ModelConfig(name, {k: v for k, v in raw.items() if k != "name"})
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for key, value in raw.items():
-        if key not in hints:
-            raise ValueError(
-                f"{source}: unknown key {prefix}{key}. Known keys here: {', '.join(hints)}"
-            )
-        section = next(
-            (own for own in (hints[key], *typing.get_args(hints[key]))
-             if dataclasses.is_dataclass(own)), None,
-        )  # fmt: skip
-        if section and not (value is None and section is not hints[key]):
-            values[key] = _build(section, value, source, f"{prefix}{key}.")
-        else:
-            values[key] = checked(value, hints[key], f"{source}: {prefix}{key}")
-    return kind(**values)
-
-
-def _require(config: Config, key: str, holds: Callable[[Any], bool], rule: str) -> None:
-    value = functools.reduce(getattr, key.split("."), config)
-    if not holds(value):
-        raise ValueError(f"config {config.name}: {key} must {rule}. Received: {value!r}")
+        return raw, []
+    raw = {k: dict(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
+    lines = []
+    for old, new in RENAMED_KEYS.items():
+        section, key = old.split(".")
+        if isinstance(raw.get(section), dict) and key in raw[section]:
+            lines.append(f"{old} is now called {new}")
+            value = raw[section].pop(key)
+            raw[section].setdefault(new.split(".")[1], value)
+    for path, values in RENAMED_VALUES.items():
+        section, key = path.split(".")
+        old = raw[section].get(key) if isinstance(raw.get(section), dict) else None
+        if isinstance(old, str) and old in values:
+            lines.append(f"{path} {old} is now called {values[old]}")
+            raw[section][key] = values[old]
+    return raw, lines
 
 
 def _override(raw: dict[str, Any], text: str) -> None:
@@ -462,14 +528,21 @@ def _override(raw: dict[str, Any], text: str) -> None:
     if not equals or not path:
         raise ValueError(f"--set takes KEY=VALUE, such as training.epochs=3. Received: {text!r}")
     try:
-        parsed = yaml.safe_load(value)
+        parsed = yaml.load(value, _Loader)
     except yaml.YAMLError:
         raise ValueError(f"--set {path}: the value must be YAML. Received: {value!r}") from None
+    _put(raw, path, parsed, f"--set {path}")
+
+
+def _put(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Lays a value over the nested mapping `raw`, in place."""
     *sections, key = path.split(".")
     for section in sections:
         inner = raw.get(section)
         inner = raw[section] = {} if inner is None else inner
         if not isinstance(inner, dict):
-            raise ValueError(f"--set {path}: {section} is not a section. Received: {text!r}")
+            raise ValueError(
+                f"{where}: {section} is not a section of a config. Received: {value!r}"
+            )
         raw = inner
-    raw[key] = parsed
+    raw[key] = value

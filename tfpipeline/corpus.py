@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from tfpipeline.flags import OK, SOME_FAILED, quiet_tensorflow, run_command
+from tfpipeline.cli import OK, SOME_FAILED, quiet_tensorflow, run_command
 
 MOST_HEADERS = 20_000  # files whose headers `inspect` reads; of larger corpora a random choice
 
@@ -28,9 +28,13 @@ def main(argv: list[str] | None = None) -> int:
                 "data", nargs="+", metavar="NAME[:PATH]", help="the corpus; several are mixed"
             )
             own.add_argument(
-                "--set", action="append", default=[], dest="overrides", metavar="A=VALUE",
+                "--set",
+                action="append",
+                default=[],
+                dest="overrides",
+                metavar="A=VALUE",
                 help="a key of the section data of a config, such as split.by=[speaker]",
-            )  # fmt: skip
+            )
         own.add_argument("--json", action="store_true", help="print JSON")
         own.set_defaults(body=body)
         return own
@@ -47,12 +51,13 @@ def main(argv: list[str] | None = None) -> int:
         "--folds", type=int, metavar="K", help="K tables FILE-1 … FILE-K, each fold tested once"
     )
     manifest.add_argument(
-        "--leave-attack-out", action="store_true",
+        "--leave-attack-out",
+        action="store_true",
         help="a table FILE-ATTACK for each attack, which is unseen there",
-    )  # fmt: skip
+    )
     add("cache", _cache, "decode all audio into the cache that data.cache=disk reads")
     flags = parser.parse_args(argv)
-    return run_command(lambda: flags.body(flags), "stopped. Go on with the same command.")
+    return run_command(lambda: flags.body(flags), "stopped. Resume with the same command.")
 
 
 def _list(flags: argparse.Namespace) -> int:
@@ -69,11 +74,19 @@ def _list(flags: argparse.Namespace) -> int:
             found = DATA_SETS[name]
             given = f"{name}:PATH" + ("+PATH2" if found.second else "")
             needs = found.layout + (f"; PATH2: {found.second}" if found.second else "")
-            rows.append({
-                "name": name, "title": found.title, "what": found.what, "licence": found.licence,
-                "give": given, "layout": needs, "citation": found.citation, "home": found.home,
-                "counts": dict(found.counts),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "name": name,
+                    "title": found.title,
+                    "what": found.what,
+                    "licence": found.licence,
+                    "give": given,
+                    "layout": needs,
+                    "citation": found.citation,
+                    "home": found.home,
+                    "counts": dict(found.counts),
+                }
+            )
         else:
             what, licence = own.get(name, ("", ""))
             given = name if name == "demo" else f"{name}:PATH"
@@ -81,7 +94,7 @@ def _list(flags: argparse.Namespace) -> int:
     if flags.json:
         print(json.dumps(rows, indent=2))
         return OK
-    from tfpipeline.evaluation.corpus_tables import print_corpora
+    from tfpipeline.reporting.corpus_tables import print_corpora
 
     print_corpora(rows)
     return OK
@@ -91,7 +104,7 @@ def _inspect(flags: argparse.Namespace) -> int:
     import numpy as np
 
     from tfpipeline.data.inspection import read_headers, summarise
-    from tfpipeline.evaluation.corpus_tables import draw_lengths, print_summary
+    from tfpipeline.reporting.corpus_tables import draw_lengths, print_summary
 
     clips, name = _load(flags, split=True)
     at = np.arange(len(clips))
@@ -133,10 +146,12 @@ def _verify(flags: argparse.Namespace) -> int:
     paths = clips["path"].tolist()
     screening = screen_clips(paths, lambda index, clip: None)
     reasons = screening.reasons
-    failed = pd.DataFrame({
-        "path": [paths[row] for row in sorted(reasons)],
-        "reason": [reasons[row].removeprefix(f"{paths[row]}: ") for row in sorted(reasons)],
-    })  # fmt: skip
+    failed = pd.DataFrame(
+        {
+            "path": [paths[row] for row in sorted(reasons)],
+            "reason": [reasons[row].removeprefix(f"{paths[row]}: ") for row in sorted(reasons)],
+        }
+    )
     if flags.out:
         write_table(flags.out, failed)
     if flags.json:
@@ -198,7 +213,7 @@ def _manifest(flags: argparse.Namespace) -> int:
 
 def _cache(flags: argparse.Namespace) -> int:
     quiet_tensorflow()
-    from tfpipeline.data.decoded import DecodedFiles
+    from tfpipeline.data.cache import DecodedFiles
     from tfpipeline.data.opening import decode_missing
 
     clips, name = _load(flags, split=False, more=["unseen_attacks=[]"])  # all there are
@@ -209,9 +224,13 @@ def _cache(flags: argparse.Namespace) -> int:
     for reason in list(reasons.values())[:5]:
         print(f"skipped: {reason}", file=sys.stderr)
     found = {
-        "data": name, "clips": len(clips), "decoded": new, "skipped": len(reasons),
-        "gigabytes": round(decoded.size() / 1e9, 3), "folder": str(decoded.folder),
-    }  # fmt: skip
+        "data": name,
+        "clips": len(clips),
+        "decoded": new,
+        "skipped": len(reasons),
+        "gigabytes": round(decoded.size() / 1e9, 3),
+        "folder": str(decoded.folder),
+    }
     if flags.json:
         print(json.dumps(found))
     else:
@@ -224,9 +243,9 @@ def _cache(flags: argparse.Namespace) -> int:
 
 def _load(flags: argparse.Namespace, split: bool, more: list[str] | tuple[str, ...] = ()) -> tuple:
     """The clips that the flags name, and the name of the corpus."""
+    from tfpipeline.cli import corpus_from_flag
     from tfpipeline.config import data_from_overrides
     from tfpipeline.data.corpora import load_clips
-    from tfpipeline.flags import corpus_from_flag
 
     data = data_from_overrides(corpus_from_flag(flags.data), [*more, *flags.overrides])
     return load_clips(data, split), data.corpus_name

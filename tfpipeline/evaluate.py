@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from tfpipeline.flags import (
+from tfpipeline.cli import (
     OK,
     SAVED_MODELS,
     add_data_flag,
@@ -29,26 +29,30 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--scores", nargs="+", default=[], metavar="FILE", help="score files")
     parser.add_argument("--key", metavar="FILE", help="labels of score files that have none")
     parser.add_argument(
-        "--polarity", choices=("spoof", "bonafide"),
+        "--polarity",
+        choices=("spoof", "bonafide"),
         help="what a high score in the score files means (default: as their form says)",
-    )  # fmt: skip
+    )
     add_data_flag(parser, "corpus that the runs score first; with --matrix")
     parser.add_argument(
-        "--matrix", action="store_true",
+        "--matrix",
+        action="store_true",
         help="judge each run on each corpus (default: those that the runs were trained on)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--by", nargs="+", default=[], metavar="COLUMN", help="columns to break down by"
     )
     parser.add_argument(
-        "--out", metavar="FOLDER",
+        "--out",
+        metavar="FOLDER",
         help="default: the run's folder; with --data <run>/evaluations/<corpus>; for several, "
         "saved_models/evaluations/<names>",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--submission", metavar="FILE",
+        "--submission",
+        metavar="FILE",
         help="write id,is_tts for the clips of --data whose labels are hidden, and judge nothing",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", action="store_true", help="print metrics.json instead of tables")
     flags = parser.parse_args(argv)
     return run_command(lambda: _evaluate(flags))
@@ -70,13 +74,13 @@ def _evaluate(flags: argparse.Namespace) -> int:
     if flags.submission:
         return _submit(flags)
 
+    from tfpipeline.evaluation.breakdown import write_remarks
     from tfpipeline.evaluation.comparison import common_part, compare_runs, other_clips
-    from tfpipeline.evaluation.remarks import write_remarks
-    from tfpipeline.evaluation.report import write_report
     from tfpipeline.evaluation.scores import write_scores
-    from tfpipeline.evaluation.summary import print_leaderboard, print_summary
     from tfpipeline.files.atomic import write_json, write_table
-    from tfpipeline.serving.other_corpus import plain_name
+    from tfpipeline.reporting.report import write_report
+    from tfpipeline.reporting.tables import print_leaderboard, print_summary
+    from tfpipeline.workflows.other_corpus import plain_name
 
     judged, left_out, remarks = _judge_runs(flags)
     judged += [_judge_scores(Path(file), flags) for file in flags.scores]
@@ -94,9 +98,11 @@ def _evaluate(flags: argparse.Namespace) -> int:
         part = common_part(tables)
         compared = compare_runs(tables, part)
         content = {
-            "schema": 1, "part": part, "runs": [own.metrics for own in judged],
+            "schema": 1,
+            "part": part,
+            "runs": [own.metrics for own in judged],
             "compared": compared,
-        }  # fmt: skip
+        }
     if flags.data:
         write_table(out / "skipped.csv", left_out)
         write_remarks(out / "remarks.csv", *remarks)
@@ -123,11 +129,11 @@ def _matrix(flags: argparse.Namespace) -> int:
         raise ValueError("--matrix is of runs and corpora: neither --scores nor --by go with it.")
     quiet_tensorflow()
 
-    from tfpipeline.evaluation.matrix import draw_matrix, matrix_table, print_matrix
     from tfpipeline.files.atomic import write_json, write_table
-    from tfpipeline.serving.cross_corpus import matrix_cells
-    from tfpipeline.serving.other_corpus import plain_name
-    from tfpipeline.serving.run import open_run
+    from tfpipeline.reporting.corpus_tables import draw_matrix, matrix_table, print_matrix
+    from tfpipeline.runs.run import open_run
+    from tfpipeline.workflows.matrix import matrix_cells
+    from tfpipeline.workflows.other_corpus import plain_name
 
     runs = [open_run(run_folder(name)) for name in flags.run]
     trained = dict.fromkeys(name for run in runs for name in run.config.data.corpora)
@@ -152,22 +158,26 @@ def _judge_runs(flags: argparse.Namespace) -> tuple[list, object, tuple]:
     """
     import pandas as pd
 
-    from tfpipeline.evaluation.remarks import remark_notes
+    from tfpipeline.evaluation.breakdown import remark_notes
     from tfpipeline.evaluation.scores import read_scores
-    from tfpipeline.serving.other_corpus import judge_table, open_whole, score_clips
-    from tfpipeline.serving.run import open_run
+    from tfpipeline.runs.run import open_run
+    from tfpipeline.workflows.other_corpus import evaluate_table, open_whole, score_clips
 
     runs = [open_run(run_folder(name)) for name in flags.run]
     if not (flags.data and runs):
         tables = [read_scores(run.folder / "scores.csv") for run in runs]
-        return [
-            judge_table(run, table, run.config.data.corpus_name, flags.by)
-            for run, table in zip(runs, tables, strict=True)
-        ], None, ()  # fmt: skip
+        return (
+            [
+                evaluate_table(run, table, run.config.data.corpus_name, flags.by)
+                for run, table in zip(runs, tables, strict=True)
+            ],
+            None,
+            (),
+        )
     clips, audio, skipped = open_whole(flags.data)
     notes = remark_notes(clips["part"], audio.remarks)
     judged = [
-        judge_table(run, score_clips(run, clips, audio), flags.data, flags.by, notes)
+        evaluate_table(run, score_clips(run, clips, audio), flags.data, flags.by, notes)
         for run in runs
     ]
     return judged, pd.concat([skipped, audio.lost.table()]), (clips, audio.remarks)
@@ -185,9 +195,9 @@ def _submit(flags: argparse.Namespace) -> int:
 
     from tfpipeline.data.corpora import load_hidden
     from tfpipeline.data.opening import open_audio
-    from tfpipeline.evaluation.submission import write_submission
-    from tfpipeline.models.scoring import ClipScorer
-    from tfpipeline.serving.run import load_detector, open_run
+    from tfpipeline.evaluation.scores import write_submission
+    from tfpipeline.models.detector import ClipScorer
+    from tfpipeline.runs.run import load_detector, open_run
 
     run = open_run(run_folder(flags.run[0]))
     detector = load_detector(run)
@@ -199,8 +209,10 @@ def _submit(flags: argparse.Namespace) -> int:
     ids = clips["clip_id"].tolist()
     write_submission(flags.submission, ids, np.array([probability.get(i, np.nan) for i in ids]))
     if len(skipped):
-        print(f"{len(skipped)} clips cannot be judged, and get 0.5: {skipped['reason'].iloc[0]}",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"{len(skipped)} clips cannot be judged, and get 0.5: {skipped['reason'].iloc[0]}",
+            file=sys.stderr,
+        )
     print(f"submission: {flags.submission}, {len(ids)} clips", file=sys.stderr)
     return OK
 
@@ -211,9 +223,9 @@ def _judge_scores(path: Path, flags: argparse.Namespace):
     from tfpipeline.evaluation.breakdown import break_down
     from tfpipeline.evaluation.calibration import fit_calibration
     from tfpipeline.evaluation.metrics import eer_threshold
-    from tfpipeline.evaluation.report import Judged
     from tfpipeline.evaluation.score_files import read_score_file
     from tfpipeline.evaluation.scores import calibrated
+    from tfpipeline.reporting.report import Evaluation
 
     read = read_score_file(path, flags.key, flags.polarity)
     turned = ", turned round" if read.polarity == "bonafide" else ""
@@ -223,8 +235,11 @@ def _judge_scores(path: Path, flags: argparse.Namespace):
     if validation["label"].nunique() == 2:
         labels = validation["label"].map(LABELS).to_numpy()
         scores = validation["score"].to_numpy()
-        threshold = {"value": eer_threshold(labels, scores), "rule": "equal error rate",
-                     "part": "validation"}  # fmt: skip
+        threshold = {
+            "value": eer_threshold(labels, scores),
+            "rule": "equal error rate",
+            "part": "validation",
+        }
         if table["llr"].isna().any():
             table = calibrated(table, fit_calibration(labels, scores))
     metrics = break_down(table, path.stem, read.form, path.name, None, threshold, flags.by)
@@ -239,12 +254,12 @@ def _judge_scores(path: Path, flags: argparse.Namespace):
                 f"{part}: an AUC of {own['auc']:.3f} is below chance. Is the sign turned round? "
                 f"Then name it: --polarity {other}"
             )
-    return Judged(metrics, table)
+    return Evaluation(metrics, table)
 
 
 def _out(flags: argparse.Namespace, names: list[str]) -> Path:
     """Where the results go."""
-    from tfpipeline.serving.other_corpus import evaluation_folder, plain_name
+    from tfpipeline.workflows.other_corpus import evaluation_folder, plain_name
 
     if flags.out:
         return Path(flags.out)

@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from tfpipeline.flags import OK, quiet_tensorflow, run_command, run_folder
+from tfpipeline.cli import OK, quiet_tensorflow, run_command, run_folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,21 +26,26 @@ def main(argv: list[str] | None = None) -> int:
         "--to", metavar="FOLDER", help="folder of versions (default: the run's serving folder)"
     )
     where.add_argument(
-        "--serving-root", metavar="FOLDER",
+        "--serving-root",
+        metavar="FOLDER",
         help="folder for TensorFlow Serving: <run>/<version>, models.config, compose.yaml …",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--promote", action="store_true",
+        "--promote",
+        action="store_true",
         help="label the new version stable; else it is canary beside an older one",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--base-path", metavar="PATH", default="/models",
+        "--base-path",
+        metavar="PATH",
+        default="/models",
         help="the serving root as the server sees it (default: /models, as in compose.yaml)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--unchecked", action="store_true",
+        "--unchecked",
+        action="store_true",
         help="where the run's clips are not here: do not compare scores, and say so",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     flags = parser.parse_args(argv)
     return run_command(lambda: _export(flags))
@@ -53,9 +58,9 @@ def _export(flags: argparse.Namespace) -> int:
         raise ValueError("--promote labels versions in a --serving-root. Received: none.")
     quiet_tensorflow()
 
-    from tfpipeline.serving.exporting import export_version
-    from tfpipeline.serving.root import check_name, read_labels, write_root
-    from tfpipeline.serving.run import load_detector, open_run
+    from tfpipeline.runs.run import load_detector, open_run
+    from tfpipeline.serving.savedmodel import export_version
+    from tfpipeline.serving.serving_root import check_name, read_labels, write_root
 
     runs = [open_run(run_folder(name)) for name in flags.run]
     root = Path(flags.serving_root) if flags.serving_root else None
@@ -67,12 +72,21 @@ def _export(flags: argparse.Namespace) -> int:
         if root:
             base = root / check_name(run.folder.name)
         version, found = export_version(run, load_detector(run), base, check=not flags.unchecked)
-        exported.append({
-            "saved_model": str(version),
-            "checked": found is not None,
-            **({"clips": found.clips, "largest_difference": found.largest_difference,
-                "crossed": found.crossed} if found else {}),
-        })  # fmt: skip
+        exported.append(
+            {
+                "saved_model": str(version),
+                "checked": found is not None,
+                **(
+                    {
+                        "clips": found.clips,
+                        "largest_difference": found.largest_difference,
+                        "crossed": found.crossed,
+                    }
+                    if found
+                    else {}
+                ),
+            }
+        )
         if not flags.json:
             print(f"exported {version}: {_tell(found)}")
     labels = {}
@@ -92,10 +106,9 @@ def _export(flags: argparse.Namespace) -> int:
 def _tell(found) -> str:
     if found is None:
         return "NOT checked against the run's scores"
-    return (
-        f"{found.clips} clips of the run score the same, to {found.largest_difference:.1e}"
-        + (f"; {found.crossed} crossed a tree's threshold" if found.crossed else "")
-    )  # fmt: skip
+    return f"{found.clips} clips of the run score the same, to {found.largest_difference:.1e}" + (
+        f"; {found.crossed} crossed a tree's threshold" if found.crossed else ""
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Extracts hand-made features: `python -m tfpipeline.extract --data demo --out F.parquet`.
 
 One row a window of each clip, with the clip's id, label, attack, speaker, source and part. An
-extraction that was stopped goes on with the same command.
+extraction that was stopped resumes with the same command.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tfpipeline.flags import (
+from tfpipeline.cli import (
     OK,
     SOME_FAILED,
     add_data_flag,
@@ -27,23 +27,26 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tfpipeline.extract", description=__doc__)
     add_data_flag(parser, "the corpus (default: demo)")
     parser.add_argument(
-        "--features", default="full", help="baseline, full (the default) or everything"
+        "--features", default="selected", help="baseline, selected (the default) or all"
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="the Parquet file to write")
     parser.add_argument("--window-seconds", type=float, default=4.0, metavar="S", help="default: 4")
     parser.add_argument(
-        "--cache", choices=("auto", "memory", "disk", "none"), default="auto",
+        "--cache",
+        choices=("auto", "memory", "disk", "none"),
+        default="auto",
         help="where decoded audio is kept, as data.cache of a config",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--as-recorded", action="store_true",
+        "--as-recorded",
+        action="store_true",
         help="without the high-pass and the level that a config has by default, front_end",
-    )  # fmt: skip
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE, start anew")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     flags = parser.parse_args(argv)
     return run_command(
-        lambda: _extract(flags), "stopped. Go on with the same command, without --overwrite."
+        lambda: _extract(flags), "stopped. Resume with the same command, without --overwrite."
     )
 
 
@@ -59,13 +62,16 @@ def _extract(flags: argparse.Namespace) -> int:
         )
     quiet_tensorflow()
 
-    from tfpipeline.config import DataConfig, FrontEndConfig
+    from tfpipeline.config import AS_RECORDED, DataConfig, FrontEndConfig
     from tfpipeline.data.audio import SAMPLE_RATE
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.opening import open_audio
-    from tfpipeline.features.extraction import check_window
-    from tfpipeline.features.handcrafted import HandcraftedFeatures
-    from tfpipeline.features.parquet import extract_to_parquet, partial_folder
+    from tfpipeline.features.handcrafted.extraction import (
+        check_window,
+        extract_to_parquet,
+        partial_folder,
+    )
+    from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
     from tfpipeline.files.atomic import write_table
 
     # What cannot work fails before anything is decoded.
@@ -85,7 +91,7 @@ def _extract(flags: argparse.Namespace) -> int:
         )
     else:
         skip_list.unlink(missing_ok=True)  # of an older table of that name
-    front_end = FrontEndConfig(None, None) if flags.as_recorded else FrontEndConfig()
+    front_end = AS_RECORDED if flags.as_recorded else FrontEndConfig()
     rows = extract_to_parquet(clips, audio, flags.features, window, front_end, out)
     result = {"out": str(out), "clips": len(clips), "rows": rows, "skipped": len(skipped)}
     print(json.dumps(result) if flags.json else f"{out}: {rows} windows of {len(clips)} clips")

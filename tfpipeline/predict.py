@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from tfpipeline.flags import (
+from tfpipeline.cli import (
     OK,
     SOME_FAILED,
     add_run_flag,
@@ -30,75 +30,96 @@ def main(argv: list[str] | None = None) -> int:
     """Parses the flags and predicts; returns the exit code: 1 if some files failed."""
     parser = argparse.ArgumentParser(prog="python -m tfpipeline.predict", description=__doc__)
     parser.add_argument(
-        "files", nargs="*", metavar="FILE",
+        "files",
+        nargs="*",
+        metavar="FILE",
         help="audio files, folders, patterns in quotes ('clips/**/*.wav'), or - for audio on "
         "standard input",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--files-from", metavar="FILE", help="a list of more, one path a line; - is standard input"
     )
     judges = parser.add_mutually_exclusive_group(required=True)
     add_run_flag(judges, "the run to judge by")
     judges.add_argument(
-        "--server", metavar="URL",
+        "--server",
+        metavar="URL",
         help="a server of an exported run instead: grpc://host:port/model or http://…",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--pass-bytes", action="store_true",
+        "--pass-bytes",
+        action="store_true",
         help="with --server: send WAV files as they are; else the client decodes and sends windows",
-    )  # fmt: skip
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="one JSON object a line")
     shown.add_argument("--csv", action="store_true", help="CSV")
     shown.add_argument("--out", metavar="FILE", help="write the rows to a .csv or .jsonl file")
     parser.add_argument(
-        "--resume", action="store_true", help="with --out: go on behind the rows that are there"
+        "--resume", action="store_true", help="with --out: continue behind the rows that are there"
     )
     parser.add_argument("--overwrite", action="store_true", help="with --out: replace the file")
     parser.add_argument(
-        "--timeline", metavar="FOLDER", nargs="?", const="timelines",
-        help="draw each file's score over time above its spectrogram (default: timelines); write "
-        "--timeline=FOLDER or put it behind the files",
-    )  # fmt: skip
+        "--timeline",
+        dest="timeline_to",
+        action="store_const",
+        const="timelines",
+        help="draw each file's score over time above its spectrogram, into the folder timelines",
+    )
     parser.add_argument(
-        "--explain", action="store_true",
+        "--timeline-to",
+        metavar="FOLDER",
+        help="the same, into another folder; or --timeline=FOLDER",
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
         help="tell why: what each hand-made feature added to the score, or, of a network, a "
         "picture of where in time and frequency the evidence lies",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--explain-to", metavar="FOLDER", default="explanations",
+        "--explain-to",
+        metavar="FOLDER",
+        default="explanations",
         help="where the pictures go (default: explanations)",
-    )  # fmt: skip
-    flags = parser.parse_args(argv)
-    said = " With --out, what was judged stays: --resume goes on." if flags.out else ""
+    )
+    flags = parser.parse_args(
+        [
+            own.replace("--timeline=", "--timeline-to=", 1)
+            if own.startswith("--timeline=")
+            else own
+            for own in (sys.argv[1:] if argv is None else argv)
+        ]
+    )
+    said = " With --out, what was judged stays: --resume continues." if flags.out else ""
     return run_command(lambda: _predict(flags), f"stopped.{said}")
 
 
 def _predict(flags: argparse.Namespace) -> int:
     _check_flags(flags)
-    from tfpipeline.serving.inputs import list_inputs
+    from tfpipeline.prediction.inputs import list_inputs
 
     names = list_inputs(flags.files, flags.files_from)
     quiet_tensorflow()
-    from tfpipeline.serving.pictures import explanations, timelines
-    from tfpipeline.serving.rows import RowFile
+    from tfpipeline.prediction.pictures import explanations, timelines
+    from tfpipeline.prediction.rows import RowFile
 
-    judge = _open_judge(flags)
+    scorer = _open_scorer(flags)
     extras: list[Callable] = []
     if flags.explain:
-        extras.append(explanations(names, Path(flags.explain_to), judge))
-    if flags.timeline:
-        extras.append(timelines(names, Path(flags.timeline), judge.threshold))
+        extras.append(explanations(names, Path(flags.explain_to), scorer))
+    if flags.timeline_to:
+        extras.append(timelines(names, Path(flags.timeline_to), scorer.threshold))
     failed = 0
     with ExitStack() as stack:
         file = None
         if flags.out:
-            own = {"judge": judge.name, "fingerprint": judge.fingerprint}
+            own = {"judge": scorer.name, "fingerprint": scorer.fingerprint}
             file = RowFile(Path(flags.out), own, flags.resume, flags.overwrite)
             stack.callback(file.close)
             failed = sum(name in file.failed for name in names)
             names = [name for name in names if name not in file.done]
-        failed += _judge_files(flags, names, judge, extras, file, stack)
+        failed += _judge_files(flags, names, scorer, extras, file, stack)
     return SOME_FAILED if failed else OK
 
 
@@ -106,48 +127,48 @@ def _check_flags(flags: argparse.Namespace) -> None:
     if (flags.resume or flags.overwrite) and not flags.out:
         raise ValueError("--resume and --overwrite are about a file. Name it with --out.")
     if flags.resume and flags.overwrite:
-        raise ValueError("--resume goes on with a file, --overwrite replaces it. Take one of them.")
+        raise ValueError("--resume continues a file, --overwrite replaces it. Take one of them.")
     if flags.explain and flags.server:
         raise ValueError("--explain needs the run itself. Take --run instead of --server.")
     if flags.pass_bytes and not flags.server:
         raise ValueError("--pass-bytes is about a server. Name it with --server.")
 
 
-def _open_judge(flags: argparse.Namespace):
-    from tfpipeline.serving.judges import LocalJudge, ServerJudge
+def _open_scorer(flags: argparse.Namespace):
+    from tfpipeline.prediction.scorers import LocalScorer, RemoteScorer
 
     if flags.run:
-        return LocalJudge(run_folder(flags.run))
-    from tfpipeline.serving.client import open_client
+        return LocalScorer(run_folder(flags.run))
+    from tfpipeline.serving.client.client import open_client
 
-    return ServerJudge(open_client(flags.server), flags.server)
+    return RemoteScorer(open_client(flags.server), flags.server)
 
 
-def _judge_files(flags: argparse.Namespace, names, judge, extras, file, stack: ExitStack) -> int:
+def _judge_files(flags: argparse.Namespace, names, scorer, extras, file, stack: ExitStack) -> int:
     """Judges files and puts their rows where they belong; returns how many failed."""
-    from tfpipeline.serving.inputs import audio_from_pipe, is_pipe
-    from tfpipeline.serving.prediction import error_line, make_row, score_files
-    from tfpipeline.serving.progress import ProgressBar
-    from tfpipeline.serving.reading import Reading
+    from tfpipeline.prediction.inputs import audio_from_pipe, is_pipe
+    from tfpipeline.prediction.predict_files import error_line, make_row, score_files
+    from tfpipeline.prediction.progress import ProgressBar
+    from tfpipeline.prediction.recordings import Recording
 
-    def readings() -> Iterator[Reading]:
+    def readings() -> Iterator[Recording]:
         for name in names:
             path = name
             if is_pipe(name):
                 path = stack.enter_context(audio_from_pipe(name))
-            yield Reading(path, name, judge.window, bool(flags.timeline), flags.pass_bytes)
+            yield Recording(path, name, scorer.window, bool(flags.timeline_to), flags.pass_bytes)
 
     tell = _teller(flags, names, file)
     failed = 0
     bar = stack.enter_context(ProgressBar(names))
-    for reading in score_files(readings(), judge, bar.scored):
-        row = make_row(reading, judge)
+    for recording in score_files(readings(), scorer, bar.scored):
+        row = make_row(recording, scorer)
         for extra in extras:
-            row |= extra(reading, row)
+            row |= extra(recording, row)
         bar.clear()
-        if reading.error:
+        if recording.error:
             failed += 1
-            print(f"error: {error_line(reading)}", file=sys.stderr, flush=True)
+            print(f"error: {error_line(recording)}", file=sys.stderr, flush=True)
         tell(row)
         bar.judged()
     return failed
@@ -155,7 +176,7 @@ def _judge_files(flags: argparse.Namespace, names, judge, extras, file, stack: E
 
 def _teller(flags: argparse.Namespace, names: list[str], file) -> Callable[[dict], None]:
     """What becomes of a row."""
-    from tfpipeline.serving.rows import TableLines, csv_line, json_line
+    from tfpipeline.prediction.rows import TableLines, csv_line, json_line
 
     if file:
         return file.add
@@ -190,8 +211,9 @@ def _print_explanation(row: dict) -> None:
     from rich.text import Text
 
     shown, rest = row["contributions"][:MOST_FEATURES], row["contributions"][MOST_FEATURES:]
-    table = Table(box=SIMPLE, title=Text(f"{row['path']}: why {row['score']:+.3f}"),
-                  title_justify="left")  # fmt: skip
+    table = Table(
+        box=SIMPLE, title=Text(f"{row['path']}: why {row['score']:+.3f}"), title_justify="left"
+    )
     table.add_column("feature")
     table.add_column("value", justify="right")
     table.add_column("adds to the score", justify="right")

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tfpipeline.config import Config
-from tfpipeline.flags import (
+from tfpipeline.cli import (
     INTERRUPTED,
     OK,
     add_config_flags,
@@ -25,6 +25,9 @@ from tfpipeline.flags import (
     run_command,
     run_folder,
 )
+
+if TYPE_CHECKING:
+    from tfpipeline.config import Config
 
 TRAINING_AUDIT = 4000  # clips; `python -m tfpipeline.audit` looks at more
 TREES = "trees"
@@ -36,19 +39,29 @@ def main(argv: list[str] | None = None) -> int:
     add_config_flags(parser)
     add_run_flag(parser, "where the run goes (default: saved_models/<config's name>)")
     parser.add_argument("--overwrite", action="store_true", help="replace a complete run")
-    parser.add_argument("--resume", action="store_true", help="go on with a stopped run")
+    parser.add_argument("--resume", action="store_true", help="resume a stopped run")
     parser.add_argument(
-        "--test", action="append", default=[], metavar="NAME[:PATH]",
+        "--test",
+        action="append",
+        default=[],
+        metavar="NAME[:PATH]",
         help="evaluate the run on this other corpus too, untouched till then; may be repeated",
-    )  # fmt: skip
+    )
+    parser.add_argument(
+        "--allow-overlap",
+        action="store_true",
+        help="train though speakers or sources overlap between splits; sets data.allow_overlap",
+    )
     parser.add_argument("--json", action="store_true", help="print metrics.json instead of a table")
     flags = parser.parse_args(argv)
+    if flags.allow_overlap:
+        flags.overrides.append("data.allow_overlap=true")
     body = _train_trees if flags.model == TREES else _train_one
-    return run_command(lambda: body(flags), "stopped. Go on with the same command and --resume.")
+    return run_command(lambda: body(flags), "stopped. Resume with the same command and --resume.")
 
 
 def _train_one(flags: argparse.Namespace) -> int:
-    from tfpipeline.training.run_folder import check_target
+    from tfpipeline.runs.run import check_target
 
     config = config_from_flags(flags)
     target = run_folder(flags.run or config.name)
@@ -56,7 +69,7 @@ def _train_one(flags: argparse.Namespace) -> int:
     quiet_tensorflow()
     _check_model(config)
 
-    from tfpipeline.evaluation.summary import print_summary
+    from tfpipeline.reporting.tables import print_summary
 
     judged, interrupted = _train(config, target, flags.resume, _open(config, flags.test))
     metrics = judged.metrics
@@ -65,21 +78,21 @@ def _train_one(flags: argparse.Namespace) -> int:
         print(json.dumps(other, indent=2)) if flags.json else print_summary(other)
     print(f"run: {target}   report: {target / 'report.html'}", file=sys.stderr)
     if interrupted:
-        print("Go on with the same command and --resume.", file=sys.stderr)
+        print("Resume with the same command and --resume.", file=sys.stderr)
         return INTERRUPTED
     return OK
 
 
 def _train_trees(flags: argparse.Namespace) -> int:
     """The nine classifiers on the same clips and features, and their comparison."""
-    from tfpipeline.training.run_folder import check_target
+    from tfpipeline.runs.run import check_target
 
     if flags.config or flags.resume:
         raise ValueError("--model trees takes neither --config nor --resume: name one classifier.")
     quiet_tensorflow()
 
-    from tfpipeline.evaluation.summary import print_comparison, print_summary
-    from tfpipeline.training.classifiers import CLASSIFIERS
+    from tfpipeline.models.classical.fitting import CLASSIFIERS
+    from tfpipeline.reporting.tables import print_comparison, print_summary
     from tfpipeline.training.fit_features import training_features
 
     # Options of one classifier are none of another's, so --set reaches what they share.
@@ -112,9 +125,9 @@ def _check_model(config: Config) -> None:
     """Refuses an unknown model, or weights that are not to be had, before any clip is read."""
     from tfpipeline.models import NETWORKS
     from tfpipeline.models.backbones import BACKBONES
+    from tfpipeline.models.classical.fitting import CLASSIFIERS
     from tfpipeline.models.detector import model_options
     from tfpipeline.models.weights import find_weights
-    from tfpipeline.training.classifiers import CLASSIFIERS
 
     known = (*NETWORKS, *CLASSIFIERS)
     if config.model.name not in known:
@@ -131,14 +144,15 @@ def _open(config: Config, tests: Sequence[str] = ()) -> tuple:
 
     Corpora that the run will be tested on are only listed, to refuse those that share a file.
     """
+    from tfpipeline.auditing.audit import audit_clips, tell_in_a_line
     from tfpipeline.data.clips import check_parts
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.opening import open_audio
-    from tfpipeline.evaluation.auditing import audit_clips, tell_in_a_line
-    from tfpipeline.serving.other_corpus import SEEN_PARTS, load_whole, refuse_seen
+    from tfpipeline.data.split_rules import kept_apart
+    from tfpipeline.workflows.other_corpus import SEEN_PARTS, load_whole, refuse_seen
 
     clips = load_clips(config.data)
-    name, apart = config.data.corpus_name, _kept_apart(config)
+    name, apart = config.data.corpus_name, kept_apart(config.data)
     check_parts(clips, name, apart)
     seen = clips.loc[clips["part"].isin(SEEN_PARTS), "path"]
     for test in tests:
@@ -153,48 +167,29 @@ def _open(config: Config, tests: Sequence[str] = ()) -> tuple:
     return clips, audio, skipped, audit
 
 
-def _kept_apart(config: Config) -> tuple[str, ...]:
-    """The columns of which no value may stand on two sides: what a config asks for, it gets."""
-    return ("speaker", "source") if config.data.split is None else config.data.split.columns
-
-
-def _sharing_notes(clips, apart: Sequence[str]) -> list[str]:
-    """What stands on two sides because the config's split does not keep it together."""
-    from tfpipeline.data.clips import on_two_sides
-
-    notes = []
-    for column in ("speaker", "source", "sentence"):
-        shared = on_two_sides(clips, column) if column in clips and column not in apart else []
-        if shared:
-            notes.append(
-                f"{len(shared)} values of {column} stand on two sides, as data.split has it: the "
-                f"figures say little of a new {column}"
-            )
-    return notes
-
-
 def _test(targets: Sequence[Path], names: Sequence[str]) -> Iterator[dict]:
     """Evaluates complete runs on other corpora; yields what `metrics.json` holds of each."""
-    from tfpipeline.serving.other_corpus import judge_untouched, open_whole
-    from tfpipeline.serving.run import open_run
+    from tfpipeline.runs.run import open_run
+    from tfpipeline.workflows.other_corpus import evaluate_untouched, open_whole
 
     for name in names:
         opened = open_whole(name)
         for target in targets:
-            yield judge_untouched(open_run(target), name, opened).metrics
+            yield evaluate_untouched(open_run(target), name, opened).metrics
 
 
 def _train(config: Config, target: Path, resume: bool, opened: tuple, features=None) -> tuple:
-    """Trains one model and leaves its run folder; returns its `Judged`, and whether Ctrl-C came."""
+    """Trains one model and leaves its run folder; returns its `Evaluation`, and whether Ctrl-C came."""
     import pandas as pd
 
     from tfpipeline.data.clips import corpus_fingerprint
+    from tfpipeline.data.split_rules import split_notes
     from tfpipeline.files.atomic import write_json, write_table
     from tfpipeline.models.backbones import BACKBONES
-    from tfpipeline.serving.complete import complete_run
-    from tfpipeline.training.classifiers import CLASSIFIERS
+    from tfpipeline.models.classical.fitting import CLASSIFIERS
+    from tfpipeline.runs.run import finish_run, start_run, write_environment
     from tfpipeline.training.fit import device_settings
-    from tfpipeline.training.run_folder import finish_run, start_run, write_environment
+    from tfpipeline.workflows.complete import complete_run
 
     clips, audio, skipped, audit = opened
     partial = start_run(target, config, resume)
@@ -206,7 +201,7 @@ def _train(config: Config, target: Path, resume: bool, opened: tuple, features=N
     else:
         detector, parameters, more, interrupted = _fit_network(config, clips, audio, partial)
     write_environment(partial, config, corpus_fingerprint(clips), {**settings, **more})
-    notes = _sharing_notes(clips, _kept_apart(config))
+    notes = split_notes(clips, config.data)
     if more.get("pretrained", {}).get("source") == "none":
         notes.append("trained from scratch: no pretrained weights")
     judged = complete_run(config, target.name, clips, audio, detector, parameters, partial, notes)
@@ -217,10 +212,10 @@ def _train(config: Config, target: Path, resume: bool, opened: tuple, features=N
 
 
 def _fit_network(config: Config, clips, audio, partial: Path) -> tuple:
-    from tfpipeline.evaluation.figures import draw_learning_curve
     from tfpipeline.files.atomic import write_table
+    from tfpipeline.reporting.plots import draw_learning_curve
+    from tfpipeline.runs.run import CHECKPOINT
     from tfpipeline.training.fit import fit_network
-    from tfpipeline.training.run_folder import CHECKPOINT
 
     detector, selection, pretrained = fit_network(config, clips, audio, partial)
     history = selection.history_table()

@@ -2,7 +2,7 @@
 
 Tries configs out of the space in configs/tune_<model>.yaml on the train and validation parts alone,
 and leaves trials.csv, pictures and best.yaml, a config for `tfpipeline.train`. A search that was
-stopped or killed goes on with --resume. With --chief and --worker several processes or machines
+stopped or killed resumes with --resume. With --chief and --worker several processes or machines
 share one search, and one folder.
 """
 
@@ -16,8 +16,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tfpipeline.config import CONFIGS, config_to_dict
-from tfpipeline.flags import (
+from tfpipeline.cli import (
     OK,
     add_config_flags,
     add_run_flag,
@@ -36,32 +35,33 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--space", metavar="FILE", help="default: configs/tune_<model>.yaml")
     parser.add_argument("--algorithm", choices=("hyperband", "bayesian", "random"))
     parser.add_argument(
-        "--objective", metavar="FIGURE",
+        "--objective",
+        metavar="FIGURE",
         help="auc, eer, min_dcf, … or worst:COLUMN, the AUC of the worst group (default: auc)",
-    )  # fmt: skip
+    )
     parser.add_argument("--max-trials", type=int, metavar="N", help="bayesian and random")
     parser.add_argument("--max-epochs", type=int, metavar="N", help="of one network")
     parser.add_argument(
         "--max-minutes", type=float, metavar="M", help="no trial begins after so many"
     )
     parser.add_argument(
-        "--folds", type=int, metavar="N",
+        "--folds",
+        type=int,
+        metavar="N",
         help="by speaker: a classifier's trials are judged on them, a network's best trial is "
         "compared with its start; 0: the validation part alone",
-    )  # fmt: skip
+    )
     parser.add_argument("--chief", metavar="HOST:PORT", help="share the search: where its chief is")
     parser.add_argument("--worker", metavar="ID", help="run trials for that chief")
     parser.add_argument(
         "--then-train", action="store_true", help="train best.yaml as saved_models/<name>_tuned"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a search")
-    parser.add_argument("--resume", action="store_true", help="go on with a stopped search")
+    parser.add_argument("--resume", action="store_true", help="resume a stopped search")
     parser.add_argument("--json", action="store_true", help="print search.json instead of a table")
     flags = parser.parse_args(argv)
     again = "with the same id" if flags.worker else "and --resume"
-    return run_command(
-        lambda: _tune(flags), f"stopped. Go on with the same command {again}."
-    )  # fmt: skip
+    return run_command(lambda: _tune(flags), f"stopped. Resume with the same command {again}.")
 
 
 def _tune(flags: argparse.Namespace) -> int:
@@ -70,13 +70,12 @@ def _tune(flags: argparse.Namespace) -> int:
     target = run_folder(flags.run or f"tune_{config.name}")
     quiet_tensorflow()
 
-    from tfpipeline.tuning.leaderboard import print_search
-    from tfpipeline.tuning.machines import take_role
+    from tfpipeline.tuning.distributed import check_space, start_search, take_role, wait_for_chief
+    from tfpipeline.tuning.finish import tuned_name
     from tfpipeline.tuning.oracles import check_budget
     from tfpipeline.tuning.records import read_records
-    from tfpipeline.tuning.result import tuned_name
+    from tfpipeline.tuning.reporting import print_search
     from tfpipeline.tuning.search import base_config
-    from tfpipeline.tuning.start import check_space, start_search, wait_for_chief
     from tfpipeline.tuning.trial import is_classifier
 
     classifier = is_classifier(config)
@@ -91,9 +90,9 @@ def _tune(flags: argparse.Namespace) -> int:
         raise ValueError(f"--then-train would replace {trained}. Allow it with --overwrite.")
     role = take_role(flags.chief, flags.worker)
     if role.is_worker:
-        wait_for_chief(target, plan, config_to_dict(base))
+        wait_for_chief(target, plan, base.model_dump(mode="json"))
         return _work(base, plan, target, role)
-    start_search(target, plan, config_to_dict(base), flags.resume, flags.overwrite)
+    start_search(target, plan, base.model_dump(mode="json"), flags.resume, flags.overwrite)
     summary = _search(base, plan, target, role)
     if flags.json:
         print(json.dumps(summary, indent=2))
@@ -105,6 +104,7 @@ def _tune(flags: argparse.Namespace) -> int:
 
 def _plan(flags: argparse.Namespace):
     """The plan of the space file, with what the flags say laid over it."""
+    from tfpipeline.config import CONFIGS
     from tfpipeline.tuning.space import read_plan
 
     stem = flags.model or Path(flags.config).stem
@@ -123,7 +123,7 @@ def _open(base, plan, target: Path, role):
     from tfpipeline.data.opening import open_audio
     from tfpipeline.tuning.objective import parse_objective
     from tfpipeline.tuning.search import Search
-    from tfpipeline.tuning.trial import LEARNT, Bench
+    from tfpipeline.tuning.trial import LEARNT, TrialContext
 
     clips = load_clips(base.data)
     check_parts(clips, base.data.corpus_name)
@@ -132,21 +132,21 @@ def _open(base, plan, target: Path, role):
     clips, audio, skipped = open_audio(clips, base.data.cache, base.data.decoder)
     if len(skipped):
         print(f"{len(skipped)} clips cannot be used and are left out", file=sys.stderr)
-    bench = Bench(clips, audio, objective, plan.folds, base.seed)
-    return Search(target, plan, base, bench, role.name)
+    context = TrialContext(clips, audio, objective, plan.folds, base.seed)
+    return Search(target, plan, base, context, role.name)
 
 
 def _search(base, plan, target: Path, role) -> dict:
     """Runs the search, alone or as the chief, and what follows it."""
-    from tfpipeline.tuning.leaderboard import tell_trial
+    from tfpipeline.tuning.finish import finish_search
     from tfpipeline.tuning.oracles import build_oracle
     from tfpipeline.tuning.records import write_trials
-    from tfpipeline.tuning.result import finish_search
+    from tfpipeline.tuning.reporting import tell_trial
     from tfpipeline.tuning.search import Trials, remove_checkpoints, run_start
 
     begun = time.monotonic()
     search = _open(base, plan, target, role)
-    objective = search.bench.objective
+    objective = search.context.objective
 
     def announce(trial: str) -> None:
         tell_trial(target, objective, trial)
@@ -165,17 +165,18 @@ def _search(base, plan, target: Path, role) -> dict:
 
 def _work(base, plan, target: Path, role) -> int:
     """Runs trials for a chief until it has no more."""
-    from tfpipeline.tuning.leaderboard import tell_trial
     from tfpipeline.tuning.oracles import build_oracle
+    from tfpipeline.tuning.reporting import tell_trial
     from tfpipeline.tuning.search import Trials
 
     search = _open(base, plan, target, role)
-    objective = search.bench.objective
+    objective = search.context.objective
     print(f"worker {role.name} of {role.address}, search {target}", file=sys.stderr)
     Trials(
-        search, build_oracle(plan, objective, base.seed),
+        search,
+        build_oracle(plan, objective, base.seed),
         lambda trial: tell_trial(target, objective, trial),
-    ).search()  # fmt: skip
+    ).search()
     return OK
 
 

@@ -64,7 +64,7 @@ def command_parser(command: str) -> argparse.ArgumentParser:
 def model_builders() -> dict[str, Callable]:
     """Model name → its builder, whose keyword arguments are the model's options in a config."""
     from tfpipeline.models import NETWORKS
-    from tfpipeline.training.classifiers import CLASSIFIERS
+    from tfpipeline.models.classical.fitting import CLASSIFIERS
 
     return {**NETWORKS, **CLASSIFIERS}
 
@@ -244,7 +244,7 @@ def score_columns() -> str:
 
 def verdict_fields() -> str:
     """The fields of a row of `predict`, in their order."""
-    from tfpipeline.serving.prediction import FIELDS
+    from tfpipeline.prediction.predict_files import FIELDS
 
     return ", ".join(f"`{name}`" for name in FIELDS)
 

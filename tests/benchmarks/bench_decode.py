@@ -31,9 +31,14 @@ PARTS = ("batches", "long")
 ROUNDS, BATCH, WINDOW = 7, 32, 64_000
 SECONDS = 4.5
 LONG = {  # name → ffmpeg's options, "stereo" where the channels differ
-    "stereo.wav": ("-ar", "48000"), "a.flac": (), "a.mp3": (), "a.ogg": ("-c:a", "libvorbis"),
-    "a.opus": ("-c:a", "libopus"), "a.m4a": (), "a.webm": ("-c:a", "libopus"),
-}  # fmt: skip
+    "stereo.wav": ("-ar", "48000"),
+    "a.flac": (),
+    "a.mp3": (),
+    "a.ogg": ("-c:a", "libvorbis"),
+    "a.opus": ("-c:a", "libopus"),
+    "a.m4a": (),
+    "a.webm": ("-c:a", "libopus"),
+}
 
 
 def main() -> int:
@@ -51,7 +56,7 @@ def main() -> int:
     if flags.blocks_of:
         return _print_memory(*flags.blocks_of)
     sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "fixtures")]
-    from tfpipeline.data.corpora.demo import load_demo
+    from tfpipeline.data.demo.corpus import load_demo
 
     paths = load_demo()["path"].to_list()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")

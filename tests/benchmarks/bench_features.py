@@ -19,7 +19,7 @@ def build_ways() -> dict:
     import numpy as np
     import tensorflow as tf
 
-    from tfpipeline.features.handcrafted import FEATURE_SETS, HandcraftedFeatures
+    from tfpipeline.features.handcrafted.layer import FEATURE_SETS, HandcraftedFeatures
 
     def one_librosa_call_a_clip(clips):
         for clip in clips.numpy():

@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.features.handcrafted import HandcraftedFeatures
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 from tfpipeline.models import NETWORKS
 from tfpipeline.models.detector import build_detector, crop_samples, window_samples
 
@@ -68,9 +68,10 @@ def main() -> int:
         else:
             front_end = config.front_end
             layer = HandcraftedFeatures(
-                config.features.set, highpass_hz=front_end.highpass_hz,
+                config.features.set,
+                highpass_hz=front_end.highpass_hz,
                 level_dbfs=front_end.level_dbfs,
-            )  # fmt: skip
+            )
             tasks[name] = scoring_tasks(lambda w, layer=layer, **_: layer(w), config, noise)
     for task in tasks["on"]:
         walls, processors, plain = [], [], []

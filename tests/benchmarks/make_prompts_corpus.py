@@ -23,12 +23,11 @@ import librosa
 import numpy as np
 import pandas as pd
 import soxr
-from tqdm import tqdm
 
 from tfpipeline.data.audio.ffmpeg import ffmpeg_program
-from tfpipeline.data.corpora.demo import WORK_RATE, finish, write_wav
-from tfpipeline.data.synthesis.griffin_lim import griffin_lim
-from tfpipeline.data.synthesis.world import world
+from tfpipeline.data.demo.copy_synthesis import griffin_lim, world
+from tfpipeline.data.demo.corpus import WORK_RATE, finish, write_wav
+from tfpipeline.files.progress import track
 
 RATE = 16_000
 SHORTEST, LONGEST = 2.0, 6.0  # seconds
@@ -46,20 +45,26 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as unpacked:
             subprocess.run(["dpkg-deb", "-x", package, unpacked], check=True)
             chosen = _prompts(Path(unpacked), flags.each)
-        for name, speech in tqdm(chosen.items(), desc=language, ascii=" #"):
+        for name, speech in track(list(chosen.items()), language, "prompts"):
             seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
             made = {
-                "-": speech, "world": world(speech, WORK_RATE),
+                "-": speech,
+                "world": world(speech, WORK_RATE),
                 "griffin_lim": griffin_lim(speech, WORK_RATE, seed),
-            }  # fmt: skip
+            }
             for number, (attack, waveform) in enumerate(made.items()):
                 file = f"audio/{language}/{name}_{'original' if attack == '-' else attack}.wav"
                 write_wav(flags.folder / file, finish(waveform, seed + number))
-                rows.append({
-                    "path": file, "label": "bonafide" if attack == "-" else "spoof",
-                    "attack": attack, "source": f"{language}/{name}", "language": language,
-                    "seconds": round(len(waveform) / WORK_RATE, 3),
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "path": file,
+                        "label": "bonafide" if attack == "-" else "spoof",
+                        "attack": attack,
+                        "source": f"{language}/{name}",
+                        "language": language,
+                        "seconds": round(len(waveform) / WORK_RATE, 3),
+                    }
+                )
     pd.DataFrame(rows).to_csv(flags.folder / "prompts.csv", index=False)
     print(f"{flags.folder / 'prompts.csv'}: {len(rows)} clips")
     return 0

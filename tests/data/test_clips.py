@@ -5,7 +5,7 @@ from tfpipeline.data.clips import (
     MANIFEST_COLUMNS,
     check_parts,
     corpus_fingerprint,
-    normalise_manifest,
+    normalize_manifest,
     read_manifest,
     write_manifest,
 )
@@ -13,16 +13,21 @@ from tfpipeline.data.clips import (
 
 def six_clips():
     rows = [
-        {"path": f"{speaker}_{label}.wav", "label": label, "speaker": speaker, "part": part,
-         "attack": "-" if label == "bonafide" else "world"}
+        {
+            "path": f"{speaker}_{label}.wav",
+            "label": label,
+            "speaker": speaker,
+            "part": part,
+            "attack": "-" if label == "bonafide" else "world",
+        }
         for speaker, part in (("a", "train"), ("b", "validation"), ("c", "test"))
         for label in ("bonafide", "spoof")
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
 def test_missing_columns_are_filled_and_others_kept():
-    clips = normalise_manifest(six_clips().assign(mood="calm"), "table")
+    clips = normalize_manifest(six_clips().assign(mood="calm"), "table")
     assert list(clips) == ["clip_id", *MANIFEST_COLUMNS, "mood"]
     assert (clips["codec"] == "-").all()
     assert clips["seconds"].isna().all()
@@ -30,7 +35,7 @@ def test_missing_columns_are_filled_and_others_kept():
 
 
 def test_a_manifest_survives_its_file(tmp_path):
-    clips = normalise_manifest(six_clips().assign(seconds=4.0), "table")
+    clips = normalize_manifest(six_clips().assign(seconds=4.0), "table")
     clips["path"] = [str(tmp_path / "audio" / path) for path in clips["path"]]
     clips.loc[0, "path"] = "/elsewhere/NA.wav"
     write_manifest(tmp_path / "manifest.csv", clips)
@@ -44,36 +49,46 @@ def test_a_manifest_survives_its_file(tmp_path):
 def test_bad_tables_are_named_by_row_and_column():
     clips = six_clips()
     with pytest.raises(ValueError, match="table: a manifest has a column label"):
-        normalise_manifest(clips.drop(columns="label"), "table")
+        normalize_manifest(clips.drop(columns="label"), "table")
     with pytest.raises(ValueError, match=r"table, row 2: label must be .* Received: 'fake'"):
-        normalise_manifest(clips.assign(label=["bonafide", "fake"] * 3), "table")
+        normalize_manifest(clips.assign(label=["bonafide", "fake"] * 3), "table")
     with pytest.raises(ValueError, match=r"a_bonafide\.wav more than once, 1 such ids"):
-        normalise_manifest(pd.concat([clips, clips[:1]]), "table")
+        normalize_manifest(pd.concat([clips, clips[:1]]), "table")
 
 
 def test_parts_need_both_classes():
-    clips = normalise_manifest(six_clips(), "table")
+    clips = normalize_manifest(six_clips(), "table")
     check_parts(clips, "table")
     with pytest.raises(ValueError, match=r"the validation part needs .* none with label spoof"):
         check_parts(clips.drop(index=3), "table")
 
 
+def test_a_test_part_may_be_missing_but_has_both_classes():
+    clips = normalize_manifest(six_clips(), "table")
+    check_parts(clips[clips["part"] != "test"], "table")
+    with pytest.raises(ValueError, match=r"the test part needs .* none with label bonafide"):
+        check_parts(clips.drop(index=4), "table")
+    # Spoofs of unseen attacks are judged against the bonafide clips of test.
+    with pytest.raises(ValueError, match=r"the test part needs .* none with label bonafide"):
+        check_parts(clips.drop(index=4).replace({"part": {"test": "unseen"}}), "table")
+
+
 @pytest.mark.parametrize("column", ["speaker", "source"])
 def test_nobody_stands_on_two_sides(column):
-    clips = normalise_manifest(six_clips().assign(source=list("aabbcc")), "table")
+    clips = normalize_manifest(six_clips().assign(source=list("aabbcc")), "table")
     clips.loc[1, column] = "c"
     with pytest.raises(ValueError, match=f"no {column} stands on two .* c in test, train"):
         check_parts(clips, "table")
 
 
 def test_unseen_is_on_the_side_of_test():
-    clips = normalise_manifest(six_clips(), "table")
+    clips = normalize_manifest(six_clips(), "table")
     extra = clips.iloc[[5]].assign(clip_id="x", path="x", part="unseen")
     check_parts(pd.concat([clips, extra]), "table")
 
 
 def test_the_fingerprint_sees_parts_labels_and_sizes_but_not_order(tmp_path):
-    clips = normalise_manifest(six_clips(), "table")
+    clips = normalize_manifest(six_clips(), "table")
     clips["path"] = [str(tmp_path / path) for path in clips["path"]]
     whole = corpus_fingerprint(clips)
     assert corpus_fingerprint(clips[::-1]) == whole

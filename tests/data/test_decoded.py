@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tfpipeline.data import opening, screening
-from tfpipeline.data.decoded import DecodedFiles
+from tfpipeline.data.cache import DecodedFiles
 from tfpipeline.data.opening import open_audio
 
 

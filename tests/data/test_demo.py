@@ -8,7 +8,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tfpipeline.data.clips import check_parts
-from tfpipeline.data.corpora import demo, load_corpus
+from tfpipeline.data.corpora import load_corpus
+from tfpipeline.data.demo import corpus as demo
 from tfpipeline.evaluation.metrics import roc_auc
 from tfpipeline.files.archives import fetch_wheel
 
@@ -109,6 +110,7 @@ def test_a_stopped_build_goes_on_where_it_was(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_channel_level_silence_and_length_tell_nothing():
     """A classifier that sees only those stays near AUC .5, over all readers.
 
@@ -135,9 +137,13 @@ def test_channel_level_silence_and_length_tell_nothing():
         features = pairs.drop(columns=["speaker", "attack"])
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
         scores = cross_val_predict(
-            model, features, labels, cv=GroupKFold(5), groups=pairs["speaker"],
+            model,
+            features,
+            labels,
+            cv=GroupKFold(5),
+            groups=pairs["speaker"],
             method="decision_function",
-        )  # fmt: skip
+        )
         bound = 0.5 + 3 * np.sqrt(1 / (6 * len(excerpts)))
         assert roc_auc(labels, scores) < bound
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfpipeline.data.clips import normalise_manifest
+from tfpipeline.data.clips import normalize_manifest
 from tfpipeline.data.groups import joined_groups, unit_hashes
 
 COLUMNS = ("speaker", "source", "sentence")
@@ -16,7 +16,7 @@ def random_clips(seed, n=120, known=0.8):
     for column, values in zip(COLUMNS, (8, 40, 60), strict=True):
         names = np.array([f"{column[0]}{value}" for value in random.integers(0, values, n)], object)
         table[column] = np.where(random.random(n) < known, names, "-")
-    return normalise_manifest(pd.DataFrame(table), "random")
+    return normalize_manifest(pd.DataFrame(table), "random")
 
 
 def by_hand(clips, columns):
@@ -65,7 +65,7 @@ def test_further_recordings_of_known_speakers_never_rename_a_group():
 
 def test_a_joined_group_has_the_name_of_one_of_those_it_joins():
     rows = [("a", "s1", "r1"), ("b", "s2", "r2"), ("c", "s3", "r3")]
-    clips = normalise_manifest(
+    clips = normalize_manifest(
         pd.DataFrame(rows, columns=["path", "speaker", "source"]).assign(label="spoof"), "t"
     )
     before = joined_groups(clips, ["speaker", "source"])

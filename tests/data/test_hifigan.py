@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from tfpipeline.data.synthesis import hifigan
+from tfpipeline.data.demo import hifigan
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "fixtures" / "hifigan_golden.npz"
 

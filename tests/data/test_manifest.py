@@ -79,8 +79,16 @@ def test_given_parts_are_kept(tmp_path, column):
     clips = table(tmp_path, 5, **{column: parts}).iloc[:9]
     clips, said = read_table(write(tmp_path, clips))
     assert clips["part"].tolist() == [
-        "train", "train", "validation", "validation", "test", "test", "test", "unseen", "mine",
-    ]  # fmt: skip
+        "train",
+        "train",
+        "validation",
+        "validation",
+        "test",
+        "test",
+        "test",
+        "unseen",
+        "mine",
+    ]
     assert said == [
         "parts as the table names them: test 3, train 2, validation 2, unseen 1, mine 1"
     ]
@@ -120,14 +128,16 @@ def test_too_few_speakers_are_put_aside(tmp_path):
 def test_rows_without_a_speaker_are_told(tmp_path):
     speakers = [f"s{number // 2}" if number % 2 == 0 else "" for number in range(40)]
     clips, said = read_table(write(tmp_path, table(tmp_path, speaker=speakers)))
-    assert "20 clips tell no speaker and are dealt out alone" in said[0]
+    assert "20 clips tell no speaker and are assigned alone" in said[0]
     check_parts(clips, "table")
 
 
-def test_a_leak_in_given_parts_is_refused(tmp_path):
-    clips = table(tmp_path, 2, part=["train", "train", "test", "test"], speaker=list("abca"))
+def test_a_leak_in_given_parts_is_refused_in_training_alone(tmp_path):
+    parts = ["train", "train", "validation", "validation", "test", "test"]
+    clips, _ = read_table(write(tmp_path, table(tmp_path, 3, part=parts, speaker=list("abcdea"))))
     with pytest.raises(ValueError, match=r"no speaker stands on two .* Received: a in test, train"):
-        read_table(write(tmp_path, clips))
+        check_parts(clips, "table")
+    check_parts(clips, "table", apart=())
 
 
 @pytest.mark.parametrize(
@@ -266,3 +276,25 @@ def test_other_names_of_the_path_and_no_split_where_none_is_wanted(tmp_path):
     assert set(read["part"]) == {"-"}
     assert said == []
     assert len(read) == len(clips)
+
+
+@pytest.mark.parametrize("name", ["audio", "wavs", "clips"])
+def test_audio_in_a_folder_beside_the_table_is_found_and_told(tmp_path, name):
+    (tmp_path / name).mkdir()
+    clips = table(tmp_path / name).rename(columns={"path": "file_name"})
+    path = write(tmp_path, clips)
+    read, said = read_table(path)
+    assert said[0] == f"the audio lies in {tmp_path / name}"
+    assert read["path"].tolist() == [str(tmp_path / name / file) for file in clips["file_name"]]
+    assert read["clip_id"].tolist() == clips["file_name"].tolist()
+    (tmp_path / name / "f07.wav").unlink()
+    with pytest.raises(ValueError, match=rf"1 of 40 missing: .*{name}/f07\.wav \(row 16\)"):
+        read_table(path)
+
+
+def test_audio_right_beside_the_table_comes_first(tmp_path):
+    (tmp_path / "audio").mkdir()
+    table(tmp_path / "audio")
+    read, said = read_table(write(tmp_path, table(tmp_path)))
+    assert read["path"][0] == str(tmp_path / "r00.wav")
+    assert "audio lies" not in " ".join(said)

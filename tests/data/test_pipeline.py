@@ -6,10 +6,15 @@ import pytest
 import soundfile
 import tensorflow as tf
 
+from tfpipeline.data.cache import free_bytes
 from tfpipeline.data.opening import Audio, open_audio
-from tfpipeline.data.pipeline import scoring_batches, steps_per_epoch, training_batches
-from tfpipeline.data.placement import default_device, map_on_device
-from tfpipeline.files.memory import free_bytes
+from tfpipeline.data.pipeline import (
+    default_device,
+    map_on_device,
+    scoring_batches,
+    steps_per_epoch,
+    training_batches,
+)
 
 WINDOW = 16_000
 

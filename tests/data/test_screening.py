@@ -24,10 +24,14 @@ def bad(tmp_path, speech):
     return {
         str(tmp_path / name): reason
         for name, reason in {
-            "nan.wav": "NaN", "short.wav": "too short", "silent.wav": "silent",
-            "empty.wav": "empty", "text.wav": "cannot be decoded", "absent.wav": "no such file",
+            "nan.wav": "NaN",
+            "short.wav": "too short",
+            "silent.wav": "silent",
+            "empty.wav": "empty",
+            "text.wav": "cannot be decoded",
+            "absent.wav": "no such file",
         }.items()
-    }  # fmt: skip
+    }
 
 
 def test_good_clips_are_kept_and_bad_ones_named_with_the_reason(tiny_corpus, bad):

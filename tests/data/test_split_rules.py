@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from tfpipeline.config import SplitConfig
-from tfpipeline.data.clips import check_parts, normalise_manifest, on_two_sides
-from tfpipeline.data.corpora import demo
-from tfpipeline.data.groups import joined_groups
-from tfpipeline.data.placing import split_groups
+from tfpipeline.config import SplitConfig, config_from_dict
+from tfpipeline.data.clips import check_parts, normalize_manifest, overlapping_values
+from tfpipeline.data.demo import corpus as demo
+from tfpipeline.data.groups import joined_groups, split_groups
 from tfpipeline.data.split_rules import k_folds, split_clips
 from tfpipeline.data.splits import hold_out_attacks, leave_one_attack_out, split_by_best_group
 from tfpipeline.files.archives import fetch_wheel
@@ -29,7 +28,7 @@ def manifest(n_speakers=60, recordings=4, seed=0, first=0):
                 rows.append((f"{name}_{attack}", "spoof", f"s{speaker}", name, attack))
     table = pd.DataFrame(rows, columns=["path", "label", "speaker", "source", "attack"])
     table["language"] = "l" + (table["speaker"].str[1:].astype(int) % 3).astype(str)
-    return normalise_manifest(table, "random")
+    return normalize_manifest(table, "random")
 
 
 def split(clips, **keys):
@@ -49,13 +48,13 @@ def test_no_group_stands_on_two_sides(rule, by):
     for seed in range(3):
         clips = manifest(200, seed=seed)
         clips["language"] = "l" + clips["speaker"].str[1:].astype(int).floordiv(3).astype(str)
-        dealt = split(clips, rule=rule, by=by, seed=seed)
+        assigned = split(clips, rule=rule, by=by, seed=seed)
         for column in by:
-            assert on_two_sides(dealt, column) == []
-        groups = joined_groups(dealt, by)
-        assert (dealt.groupby(groups)["part"].nunique() == 1).all()
-        assert dealt["clip_id"].tolist() == clips["clip_id"].tolist()
-        check_parts(dealt, "random", by)
+            assert overlapping_values(assigned, column) == []
+        groups = joined_groups(assigned, by)
+        assert (assigned.groupby(groups)["part"].nunique() == 1).all()
+        assert assigned["clip_id"].tolist() == clips["clip_id"].tolist()
+        check_parts(assigned, "random", by)
 
 
 def test_stable_parts_stay_when_clips_and_groups_are_added():
@@ -81,7 +80,7 @@ def test_an_added_clip_that_joins_two_groups_moves_one_at_most():
     after = split(pd.concat([clips, bridge], ignore_index=True))
     moved = parts["part"].to_numpy() != after["part"].to_numpy()[:-1]
     assert set(parts["speaker"][moved]) in ({one["speaker"]}, {two["speaker"]})
-    assert on_two_sides(after, "speaker") == []
+    assert overlapping_values(after, "speaker") == []
 
 
 @pytest.mark.parametrize("rule", ["stable", "balanced", "random"])
@@ -96,8 +95,8 @@ def test_seeds_and_order(rule):
 
 def test_stable_shares_hold_on_average():
     clips = manifest(3000, recordings=1)
-    dealt = split(clips, shares=(0.6, 0.15, 0.25))
-    counts = dealt.groupby("part")["speaker"].nunique() / 3000
+    assigned = split(clips, shares=(0.6, 0.15, 0.25))
+    counts = assigned.groupby("part")["speaker"].nunique() / 3000
     for part, share in (("train", 0.6), ("validation", 0.15), ("test", 0.25)):
         assert abs(counts[part] - share) < 4 * np.sqrt(share * (1 - share) / 3000)
 
@@ -105,9 +104,9 @@ def test_stable_shares_hold_on_average():
 @pytest.mark.parametrize("seed", range(3))
 def test_balanced_shares_hold_in_every_stratum_as_closely_as_groups_allow(seed):
     clips = manifest(90, seed=seed)
-    dealt = split(clips, rule="balanced", stratify=("label", "language"), seed=seed)
+    assigned = split(clips, rule="balanced", stratify=("label", "language"), seed=seed)
     largest = clips.groupby(["speaker", "label"]).size().max()
-    for _, own in dealt.groupby(["label", "language"]):
+    for _, own in assigned.groupby(["label", "language"]):
         shares = own["part"].value_counts()
         for part, share in (("train", 0.7), ("validation", 0.15), ("test", 0.15)):
             assert abs(shares[part] - share * len(own)) <= largest
@@ -121,16 +120,16 @@ def test_balanced_uses_all_groups_where_there_are_as_many_as_parts():
             for n in range(size)
             for label in ("bonafide", "spoof")
         ]
-        clips = normalise_manifest(pd.DataFrame(rows, columns=["path", "label", "speaker"]), "t")
-        dealt = split(clips, rule="balanced", by=("speaker",))
-        assert dealt.groupby("speaker")["part"].first().nunique() == 3
+        clips = normalize_manifest(pd.DataFrame(rows, columns=["path", "label", "speaker"]), "t")
+        assigned = split(clips, rule="balanced", by=("speaker",))
+        assert assigned.groupby("speaker")["part"].first().nunique() == 3
 
 
 def test_balanced_gives_each_part_both_classes_where_groups_have_one():
     for bonafide, spoof in ((3, 3), (3, 50), (7, 3)):
         names = [f"b{n}" for n in range(bonafide)] + [f"f{n}" for n in range(spoof)]
         labels = ["bonafide"] * bonafide + ["spoof"] * spoof
-        clips = normalise_manifest(
+        clips = normalize_manifest(
             pd.DataFrame({"path": names, "speaker": names, "label": labels}), "t"
         )
         check_parts(split(clips, rule="balanced"), "t")
@@ -143,10 +142,10 @@ def test_folds_hold_each_group_once(rule, folds):
     keys = {"rule": rule, "folds": folds, "seed": 1}
     tested = []
     for fold in range(folds):
-        dealt = split(clips, **keys, fold=fold)
-        assert on_two_sides(dealt, "speaker") == []
-        assert set(dealt["part"]) == {"train", "validation", "test"}
-        tested += dealt.loc[dealt["part"] == "test", "clip_id"].tolist()
+        assigned = split(clips, **keys, fold=fold)
+        assert overlapping_values(assigned, "speaker") == []
+        assert set(assigned["part"]) == {"train", "validation", "test"}
+        tested += assigned.loc[assigned["part"] == "test", "clip_id"].tolist()
     assert sorted(tested) == sorted(clips["clip_id"])
     if rule == "balanced":
         sizes = np.bincount(
@@ -166,18 +165,20 @@ def test_stable_folds_stay_when_groups_are_added():
 @pytest.mark.parametrize("seed", [0, 42])
 def test_random_is_scikit_learns_own_split(n, seed):
     labels = np.random.default_rng(n).choice(["bonafide", "spoof"], n, p=[0.3, 0.7])
-    clips = normalise_manifest(
+    clips = normalize_manifest(
         pd.DataFrame({"path": [f"c{number}" for number in range(n)], "label": labels}), "t"
     )
-    dealt = split(clips, rule="random", shares=(0.7, 0.1, 0.2), seed=seed)
+    assigned = split(clips, rule="random", shares=(0.7, 0.1, 0.2), seed=seed)
     # As the published baseline has it: whole frames, with 0 and 1 for the labels.
     train, test = train_test_split(
-        clips["clip_id"].to_numpy(), test_size=0.2, random_state=seed,
+        clips["clip_id"].to_numpy(),
+        test_size=0.2,
+        random_state=seed,
         stratify=(labels == "spoof").astype(int),
-    )  # fmt: skip
-    assert set(dealt.loc[dealt["part"] == "test", "clip_id"]) == set(test)
-    assert set(dealt.loc[dealt["part"] != "test", "clip_id"]) == set(train)
-    rest = dealt[dealt["part"] != "test"]
+    )
+    assert set(assigned.loc[assigned["part"] == "test", "clip_id"]) == set(test)
+    assert set(assigned.loc[assigned["part"] != "test", "clip_id"]) == set(train)
+    rest = assigned[assigned["part"] != "test"]
     assert abs((rest["part"] == "validation").mean() - 0.125) < 1 / 30
     counts = rest.groupby("part")["label"].value_counts(normalize=True)["validation"]
     assert abs(counts["spoof"] - (labels == "spoof").mean()) < 0.1
@@ -187,34 +188,40 @@ def test_random_is_scikit_learns_own_split(n, seed):
     ("clips", "keys", "message"),
     [
         (
-            manifest().assign(speaker="LJ"), {},
+            manifest().assign(speaker="LJ"),
+            {},
             r"both classes in each part\. Received: validation stays empty\. "
             r"By speaker and source, 1 groups hold bonafide clips, "
             r"the largest: speaker LJ \(.* clips\)\. Too few groups",
         ),
         (
-            manifest(2), {"by": ("speaker",)},
+            manifest(2),
+            {"by": ("speaker",)},
             r"Received: \w+ stays empty\. By speaker, 2 groups hold bonafide .* split by fewer",
         ),
         (
-            manifest()[lambda own: own["label"] == "spoof"], {},
+            manifest()[lambda own: own["label"] == "spoof"],
+            {},
             r"Received: train gets no bonafide clip\. .* no group holds bonafide clips",
         ),
         (
-            manifest(), {"by": ("attack",)},
+            manifest(),
+            {"by": ("attack",)},
             r"Received: \w+ stays empty|gets no spoof clip",
         ),
         (
-            manifest().iloc[:4], {"rule": "random"},
+            manifest().iloc[:4],
+            {"rule": "random"},
             r"a stratified random split needs some clips of each stratum",
         ),
         (manifest(), {"by": ("mood",)}, r"Received: 'mood'\. Columns: clip_id, path"),
         (
-            manifest(), {"rule": "balanced", "stratify": ("mood",)},
+            manifest(),
+            {"rule": "balanced", "stratify": ("mood",)},
             r"data\.split\.stratify names columns of the manifest\. Received: 'mood'",
         ),
     ],
-)  # fmt: skip
+)
 def test_refusals_name_the_reason_and_the_groups(clips, keys, message):
     with pytest.raises(ValueError, match=message):
         split(clips.reset_index(drop=True), **keys)
@@ -229,18 +236,18 @@ def test_one_class_balanced_is_refused_too():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"shares": (0.5, 0.5, 0.5)}, "must be positive and sum to 1"),
-        ({"shares": (1.0, 0.0, 0.0)}, "must be positive and sum to 1"),
+        ({"shares": (0.5, 0.5, 0.5)}, "must sum to 1"),
+        ({"shares": (1.0, 0.0, 0.0)}, r"split\.shares must be a list of 3, each .* above 0"),
         ({"rule": "random", "by": ("speaker",)}, "neither by nor folds go with it"),
         ({"rule": "random", "folds": 5}, "neither by nor folds go with it"),
-        ({"folds": 2}, "folds must be at least 3"),
-        ({"folds": 5, "fold": 5}, r"lie in 0 … folds - 1\. Received: 5 and 5"),
-        ({"seed": -1}, "seed must be at least 0"),
+        ({"folds": 2}, "folds must be an integer of at least 3 or null"),
+        ({"folds": 5, "fold": 5}, r"fold must lie in 0 … 4, with folds 5\. Received: 5"),
+        ({"seed": -1}, "seed must be an integer in 0 … 4294967295"),
     ],
 )
 def test_settings_that_do_not_go_together(keys, message):
     with pytest.raises(ValueError, match=message):
-        SplitConfig(**keys)
+        config_from_dict({"data": {"split": keys}})
 
 
 def test_each_attack_is_left_out_once():
@@ -274,6 +281,13 @@ def test_the_parts_of_the_demo_corpus_are_the_published_ones():
     parts = pd.Series(split_groups(names, [name[:2] for name in names], demo.SHARES, demo.SEED))
     assert parts.value_counts().to_dict() == {"train": 41, "test": 17, "validation": 9}
     assert sorted(parts.index[parts == "validation"]) == [
-        "de_ColOhr", "de_Friedrich", "de_Igor_Teaforay", "de_LyricalWB", "de_Rogthey",
-        "de_mindfulheart", "en_brandon", "en_michael", "en_patricia",
-    ]  # fmt: skip
+        "de_ColOhr",
+        "de_Friedrich",
+        "de_Igor_Teaforay",
+        "de_LyricalWB",
+        "de_Rogthey",
+        "de_mindfulheart",
+        "en_brandon",
+        "en_michael",
+        "en_patricia",
+    ]

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from tfpipeline.data.clips import normalise_manifest
-from tfpipeline.data.placing import split_groups
+from tfpipeline.data.clips import normalize_manifest
+from tfpipeline.data.groups import split_groups
 from tfpipeline.data.splits import hold_out_attacks
 
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
@@ -31,12 +31,16 @@ def test_bad_shares():
 
 def test_held_out_attacks_stay_with_the_test_speakers():
     rows = [
-        {"path": f"{part}-{attack}", "label": "bonafide" if attack == "-" else "spoof",
-         "attack": attack, "part": part}
+        {
+            "path": f"{part}-{attack}",
+            "label": "bonafide" if attack == "-" else "spoof",
+            "attack": attack,
+            "part": part,
+        }
         for part in ("train", "validation", "test")
         for attack in ("-", "world", "hifigan")
-    ]  # fmt: skip
-    clips = hold_out_attacks(normalise_manifest(pd.DataFrame(rows), "table"), ["hifigan"])
+    ]
+    clips = hold_out_attacks(normalize_manifest(pd.DataFrame(rows), "table"), ["hifigan"])
     assert set(clips.loc[clips["attack"] == "hifigan", "path"]) == {"test-hifigan"}
     assert list(clips.loc[clips["part"] == "unseen", "path"]) == ["test-hifigan"]
     assert len(clips) == 7

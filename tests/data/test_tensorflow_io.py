@@ -19,13 +19,24 @@ pytest.importorskip("tensorflow_io", reason="tensorflow-io is not of this set of
 def clips(tiny_corpus, speech, tmp_path):
     """Clips of every format, the first twelve of which its operations decode."""
     rows = []
-    for number, (form, subtype, rate) in enumerate([
-        ("WAV", "PCM_16", 16_000), ("WAV", "PCM_24", 44_100), ("WAV", "FLOAT", 8_000),
-        ("FLAC", "PCM_16", 16_000), ("FLAC", "PCM_24", 24_000), ("FLAC", "PCM_16", 48_000),
-        ("MP3", "MPEG_LAYER_III", 16_000), ("MP3", "MPEG_LAYER_III", 44_100),
-        ("MP3", "MPEG_LAYER_III", 22_050), ("OGG", "VORBIS", 16_000), ("OGG", "VORBIS", 48_000),
-        ("OGG", "VORBIS", 8_000), ("FLAC", "PCM_16", 37_800), ("OGG", "OPUS", 48_000),
-    ]):  # fmt: skip
+    for number, (form, subtype, rate) in enumerate(
+        [
+            ("WAV", "PCM_16", 16_000),
+            ("WAV", "PCM_24", 44_100),
+            ("WAV", "FLOAT", 8_000),
+            ("FLAC", "PCM_16", 16_000),
+            ("FLAC", "PCM_24", 24_000),
+            ("FLAC", "PCM_16", 48_000),
+            ("MP3", "MPEG_LAYER_III", 16_000),
+            ("MP3", "MPEG_LAYER_III", 44_100),
+            ("MP3", "MPEG_LAYER_III", 22_050),
+            ("OGG", "VORBIS", 16_000),
+            ("OGG", "VORBIS", 48_000),
+            ("OGG", "VORBIS", 8_000),
+            ("FLAC", "PCM_16", 37_800),
+            ("OGG", "OPUS", 48_000),
+        ]
+    ):
         sound = soxr.resample(speech[number % 6], 16_000, rate)
         sound = np.stack([sound, 0.5 * sound], axis=1) if number % 2 else sound
         rows.append(tmp_path / f"{number}.any")

@@ -10,13 +10,14 @@ import soundfile
 import soxr
 
 from tfpipeline import audit as command
-from tfpipeline.data.clips import normalise_manifest
-from tfpipeline.data.corpora import CORPORA, demo
+from tfpipeline.auditing import audit as auditing
+from tfpipeline.auditing.audit import audit_clips, print_audit
+from tfpipeline.auditing.cues import file_cues, sound_cues
+from tfpipeline.auditing.duplicates import digest, fingerprint, near_duplicates
+from tfpipeline.data.clips import normalize_manifest, write_manifest
+from tfpipeline.data.corpora import CORPORA
+from tfpipeline.data.demo import corpus as demo
 from tfpipeline.data.opening import open_audio
-from tfpipeline.evaluation import auditing
-from tfpipeline.evaluation.auditing import audit_clips, print_audit
-from tfpipeline.evaluation.duplicates import digest, fingerprint, near_duplicates
-from tfpipeline.evaluation.shortcuts import file_cues, sound_cues
 from tfpipeline.files.archives import fetch_wheel, read_member
 
 READERS = 40
@@ -55,7 +56,7 @@ def corpus(folder, excerpts, change=lambda waveform: waveform, rate=16_000):
             soundfile.write(path, own, rate if spoof else 16_000)
             part = ("train", "train", "validation", "test")[number % 4]
             rows.append({"path": str(path), "label": label, "speaker": name, "part": part})
-    return normalise_manifest(pd.DataFrame(rows), "corpus")
+    return normalize_manifest(pd.DataFrame(rows), "corpus")
 
 
 def audited(clips):
@@ -84,10 +85,13 @@ def test_different_words_of_the_same_readers_are_fine(tmp_path, excerpts, capsys
         ("dc offset", lambda w: w + 0.02, 16_000),
         ("duration", lambda w: w[:-3_000], 16_000),
         ("sample rate", lambda w: w, 22_050),
-        ("bandwidth", lambda w: soxr.resample(soxr.resample(w, 16_000, 8_000), 8_000, 16_000),
-         16_000),
+        (
+            "bandwidth",
+            lambda w: soxr.resample(soxr.resample(w, 16_000, 8_000), 8_000, 16_000),
+            16_000,
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_planted_leak_is_caught(tmp_path, excerpts, cue, change, rate):
     audit, lines = audited(corpus(tmp_path, excerpts, change, rate))
     assert audit["verdict"] == "leak"
@@ -121,9 +125,9 @@ def test_speakers_on_two_sides_and_double_labels_are_caught(tmp_path, excerpts):
     samples, _ = soundfile.read(clips["path"][2], dtype="float32")
     soundfile.write(clips["path"][3], samples, 16_000)
     _, lines = audited(clips)
-    assert lines["speakers on two sides"]["verdict"] == "leak"
+    assert lines["speakers in two splits"]["verdict"] == "leak"
     assert lines["one recording with both labels"]["verdict"] == "leak"
-    assert lines["sources on two sides"]["found"] == "not known"
+    assert lines["sources in two splits"]["found"] == "not known"
 
 
 def test_one_class_and_one_clip(tmp_path, excerpts):
@@ -146,6 +150,17 @@ def test_the_command_tells_by_its_exit_code(tmp_path, excerpts, monkeypatch, cap
     assert json.loads((tmp_path / "audit.json").read_text())["verdict"] == "leak"
     assert command.main(["--data", "nonesuch"]) == 2
     assert "a corpus must be one of" in capsys.readouterr().err
+
+
+def test_a_table_whose_speakers_overlap_is_audited(tmp_path, excerpts, capsys):
+    clips = corpus(tmp_path, excerpts)
+    clips.loc[0, "part"] = "test"  # its reader's other clip is in train
+    write_manifest(tmp_path / "clips.csv", clips)
+    data = f"manifest:{tmp_path / 'clips.csv'}"
+    assert command.main(["--data", data, "--json"]) == 1
+    lines = {line["what"]: line for line in json.loads(capsys.readouterr().out)["lines"]}
+    assert lines["speakers in two splits"]["verdict"] == "leak"
+    assert lines["speakers in two splits"]["found"] == f"1, such as {clips['speaker'][0]}"
 
 
 def test_cues_of_known_waveforms(speech, tmp_path):

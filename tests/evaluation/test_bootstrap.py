@@ -78,9 +78,13 @@ def test_without_bias_the_correction_changes_little_and_mirrors():
 
 
 def test_groups_are_speakers_else_sources_else_clips():
-    table = pd.DataFrame({
-        "clip_id": list("abcd"), "speaker": ["s", "-", "-", "s"], "source": ["x", "x", "-", "-"],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "clip_id": list("abcd"),
+            "speaker": ["s", "-", "-", "s"],
+            "source": ["x", "x", "-", "-"],
+        }
+    )
     names, noun = resampling_groups(table)
     assert names.tolist() == ["speaker s", "source x", "clip c", "speaker s"]
     assert noun == "sources"

@@ -5,7 +5,7 @@ import pytest
 from tfpipeline.evaluation.breakdown import break_down, duration_bands
 from tfpipeline.evaluation.comparison import common_part, compare, compare_runs, other_clips
 from tfpipeline.evaluation.metrics import equal_error_rate, roc_auc
-from tfpipeline.evaluation.summary import print_leaderboard, print_summary
+from tfpipeline.reporting.tables import print_leaderboard, print_summary
 
 THRESHOLD = {"value": 1.1, "rule": "equal error rate", "part": "validation"}
 
@@ -81,9 +81,16 @@ def test_a_table_without_parts_is_judged_as_one(table):
 
 @pytest.mark.parametrize(
     ("seconds", "band"),
-    [(0.99, "under 1 s"), (1.0, "under 1 s"), (1.01, "1 to 2 s"), (4.0, "2 to 4 s"),
-     (4.01, "4 to 8 s"), (16.01, "over 16 s"), (np.nan, "-")],
-)  # fmt: skip
+    [
+        (0.99, "under 1 s"),
+        (1.0, "under 1 s"),
+        (1.01, "1 to 2 s"),
+        (4.0, "2 to 4 s"),
+        (4.01, "4 to 8 s"),
+        (16.01, "over 16 s"),
+        (np.nan, "-"),
+    ],
+)
 def test_duration_bands(seconds, band):
     assert duration_bands(pd.Series([seconds])).tolist() == [band]
 

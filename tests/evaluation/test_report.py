@@ -7,8 +7,8 @@ import soundfile
 
 from tfpipeline.evaluation.breakdown import break_down
 from tfpipeline.evaluation.comparison import compare_runs
-from tfpipeline.evaluation.report import Judged, write_report
-from tfpipeline.evaluation.worst_clips import worst_clips
+from tfpipeline.reporting.report import Evaluation, write_report
+from tfpipeline.reporting.worst_clips import worst_clips
 
 EVIL = "<script>alert(1)</script> & $x^2$"
 
@@ -41,7 +41,7 @@ def judged(table, speech, tmp_path):
     heard.loc[heard["attack"] == "world", "attack"] = EVIL
     threshold = {"value": 1.1, "rule": "equal error rate", "part": "validation"}
     metrics = break_down(heard, EVIL, "cnn", "demo", 10, threshold, rounds=20)
-    return Judged(metrics, heard, f"name: {EVIL}")
+    return Evaluation(metrics, heard, f"name: {EVIL}")
 
 
 def test_a_page_is_whole_and_needs_nothing_else(judged, tmp_path):
@@ -56,12 +56,12 @@ def test_a_page_is_whole_and_needs_nothing_else(judged, tmp_path):
     assert "&lt;script&gt;alert(1)" in text
     for words in ("How well it tells them apart (test)", "The threshold, carried over", "Scores"):
         assert words in text, words
-    for words in ("Can the probability be believed", "By attack", "Judged worst", "Config"):
+    for words in ("Can the probability be believed", "By attack", "Evaluation worst", "Config"):
         assert words in text, words
 
 
 def test_several_models_get_a_leaderboard(judged, tmp_path):
-    other = Judged({**judged.metrics, "run": "other"}, judged.table, None)
+    other = Evaluation({**judged.metrics, "run": "other"}, judged.table, None)
     tables = {EVIL: judged.table, "other": other.table}
     write_report(tmp_path / "r.html", [judged, other], compare_runs(tables, "test"))
     text = (tmp_path / "r.html").read_text()
@@ -72,7 +72,7 @@ def test_several_models_get_a_leaderboard(judged, tmp_path):
 def test_one_class_alone_is_reported_as_far_as_it_goes(judged, tmp_path):
     spoofs = judged.table[judged.table["label"] == "spoof"].assign(part="-")
     metrics = break_down(spoofs, "r", "cnn", "demo", None, None, rounds=20)
-    write_report(tmp_path / "r.html", [Judged(metrics, spoofs)])
+    write_report(tmp_path / "r.html", [Evaluation(metrics, spoofs)])
     text = (tmp_path / "r.html").read_text()
     assert Page(text).open == []
     assert "spoof clips only" in text

@@ -70,8 +70,10 @@ def test_four_columns_of_2019_hold_their_own_key(tmp_path):
     text = "LA_E_1 - bonafide 2.5\nLA_E_2 A11 spoof -3.25\n"
     read = read_score_file(write(tmp_path, text))
     assert read.form == "asvspoof2019"
-    assert by_id(read) == ({"LA_E_1": -2.5, "LA_E_2": 3.25},
-                           {"LA_E_1": "bonafide", "LA_E_2": "spoof"})  # fmt: skip
+    assert by_id(read) == (
+        {"LA_E_1": -2.5, "LA_E_2": 3.25},
+        {"LA_E_1": "bonafide", "LA_E_2": "spoof"},
+    )
     assert read.table["attack"].tolist() == ["-", "A11"]
 
 

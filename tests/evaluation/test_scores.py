@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfpipeline.data.clips import normalise_manifest
+from tfpipeline.data.clips import normalize_manifest
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.evaluation.scores import read_scores, score_table, write_scores
 
@@ -60,7 +60,7 @@ def test_bad_tables_name_the_row(tmp_path, text, message):
 
 
 def test_a_score_that_is_not_finite_names_its_clip(table):
-    clips = normalise_manifest(table[["path", "label"]], "table")
+    clips = normalize_manifest(table[["path", "label"]], "table")
     scores = np.zeros(len(clips))
     scores[2] = np.nan
     with pytest.raises(ValueError, match=r"NaN or infinity for train/0griffin_lim"):

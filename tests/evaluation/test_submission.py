@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfpipeline.evaluation.submission import write_submission
+from tfpipeline.evaluation.scores import write_submission
 
 
 def test_order_and_digits_are_kept(tmp_path):

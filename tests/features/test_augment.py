@@ -19,8 +19,9 @@ def test_gain_stays_in_its_range_and_changes_nothing_else(speech):
     gains = rms_db(louder) - rms_db(speech)
     assert np.all(np.abs(gains) <= 6.0)
     assert len(np.unique(np.round(gains, 3))) == len(speech)
-    np.testing.assert_allclose(louder / louder.max(1)[:, None], speech / speech.max(1)[:, None],
-                               atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        louder / louder.max(1)[:, None], speech / speech.max(1)[:, None], atol=1e-6
+    )
 
 
 def test_noise_has_the_ratio_that_was_asked_for(speech):

@@ -6,9 +6,9 @@ import pytest
 import scipy.fft
 import tensorflow as tf
 
-from tfpipeline.features.cepstra import cepstrum, delta
 from tfpipeline.features.decibels import power_to_db
 from tfpipeline.features.filterbank import filter_blocks, filter_product, linear_filters
+from tfpipeline.features.handcrafted.spectral import cepstrum, delta
 from tfpipeline.features.mel import LogMel
 
 STFT = {"n_fft": 512, "hop_length": 160}
@@ -38,9 +38,9 @@ def test_lfcc_equal_scipy(speech, n_filters):
     power = np.abs(np.stack([librosa.stft(clip, **STFT) for clip in speech])) ** 2
     power = power.transpose(0, 2, 1).astype("float32")  # (clips, frames, bins)
     frequencies = np.arange(257) * 16_000 / 512
-    filters = np.stack([
-        triangle_by_hand(peak, frequencies, n_filters) for peak in range(1, n_filters + 1)
-    ])  # fmt: skip
+    filters = np.stack(
+        [triangle_by_hand(peak, frequencies, n_filters) for peak in range(1, n_filters + 1)]
+    )
     np.testing.assert_allclose(linear_filters(16_000, 512, n_filters), filters.T, atol=1e-12)
 
     blocks = filter_blocks(linear_filters(16_000, 512, n_filters))

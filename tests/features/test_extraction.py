@@ -1,4 +1,4 @@
-"""Extraction: rows in order whatever the batch; what is stopped goes on; memory holds a part."""
+"""Extraction: rows in order whatever the batch; what is stopped continues; memory holds a part."""
 
 import numpy as np
 import pandas as pd
@@ -6,14 +6,14 @@ import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
-from tfpipeline.config import FrontEndConfig
+from tfpipeline.config import AS_RECORDED, FrontEndConfig
 from tfpipeline.data.opening import Audio
-from tfpipeline.features import extraction, parquet
 from tfpipeline.features.conditioning import Conditioning
-from tfpipeline.features.handcrafted import HandcraftedFeatures
+from tfpipeline.features.handcrafted import extraction
+from tfpipeline.features.handcrafted import extraction as parquet
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 
 WINDOW = 16_000
-RAW = FrontEndConfig(None, None)
 LENGTHS = (5000, 16_000, 50_000, 16_001, 3000, 160_000, 15_999, 32_000, 40_000)
 
 
@@ -26,11 +26,17 @@ def corpus(speech):
     samples, begins = tf.constant(np.concatenate(clips)), tf.constant(ends - LENGTHS)
     ends = tf.constant(ends)
     audio = Audio(lambda i: samples[tf.gather(begins, i) : tf.gather(ends, i)], n_clips=len(clips))
-    table = pd.DataFrame({
-        "clip_id": [f"clip{i}" for i in range(len(clips))], "path": "absent.wav",
-        "label": ["bonafide", "spoof", "spoof"] * 3, "attack": ["-", "a", "b"] * 3,
-        "speaker": "s", "source": "-", "part": "train",
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "clip_id": [f"clip{i}" for i in range(len(clips))],
+            "path": "absent.wav",
+            "label": ["bonafide", "spoof", "spoof"] * 3,
+            "attack": ["-", "a", "b"] * 3,
+            "speaker": "s",
+            "source": "-",
+            "part": "train",
+        }
+    )
     return table, audio, clips
 
 
@@ -48,7 +54,7 @@ def test_one_row_a_window_in_order(corpus, monkeypatch):
     expected = layer(np.stack([window for clip in windows for window in clip])).numpy()
     for batch in (3, 64):
         monkeypatch.setattr(extraction, "BATCH_SIZE", batch)
-        table = extraction.extract_features(audio, "baseline", WINDOW, RAW)
+        table = extraction.extract_features(audio, "baseline", WINDOW, AS_RECORDED)
         assert list(table) == ["clip", "window", *layer.names]
         assert table["clip"].tolist() == [i for i, clip in enumerate(windows) for _ in clip]
         assert table["window"].tolist() == [k for clip in windows for k in range(len(clip))]
@@ -58,16 +64,16 @@ def test_one_row_a_window_in_order(corpus, monkeypatch):
 def test_windows_are_conditioned_first(corpus):
     _, audio, clips = corpus
     windows = np.stack([window for clip in clips for window in windows_by_hand(clip)])
-    expected = HandcraftedFeatures("full")(Conditioning()(windows)).numpy()
-    table = extraction.extract_features(audio, "full", WINDOW, FrontEndConfig())
+    expected = HandcraftedFeatures("baseline")(Conditioning()(windows)).numpy()
+    table = extraction.extract_features(audio, "baseline", WINDOW, FrontEndConfig())
     np.testing.assert_allclose(table.iloc[:, 2:], expected, rtol=1e-4, atol=1e-4)
-    raw = extraction.extract_features(audio, "full", WINDOW, RAW)
+    raw = extraction.extract_features(audio, "baseline", WINDOW, AS_RECORDED)
     assert not np.allclose(raw.iloc[:, 2:], expected, rtol=1e-2)
 
 
 def test_no_clips_give_an_empty_table(corpus):
     _, audio, _ = corpus
-    table = extraction.extract_features(audio.subset(np.arange(0)), "baseline", WINDOW, RAW)
+    table = extraction.extract_features(audio.subset(np.arange(0)), "baseline", WINDOW, AS_RECORDED)
     assert table.shape == (0, 134)
     assert set(table.dtypes.iloc[2:]) == {np.dtype("float32")}
 
@@ -75,7 +81,7 @@ def test_no_clips_give_an_empty_table(corpus):
 def test_windows_too_short_for_the_features_are_refused(corpus):
     _, audio, _ = corpus
     with pytest.raises(ValueError, match=r"2048 samples or more .* Received: 4"):
-        extraction.extract_features(audio, "baseline", 4, RAW)
+        extraction.extract_features(audio, "baseline", 4, AS_RECORDED)
 
 
 @pytest.fixture
@@ -87,9 +93,9 @@ def small_parts(monkeypatch):
 def test_parquet_holds_the_same_table(corpus, tmp_path, small_parts):
     clips, audio, _ = corpus
     out = tmp_path / "deep" / "features.parquet"
-    rows = parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, RAW, out)
+    rows = parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, AS_RECORDED, out)
     received = pd.read_parquet(out)
-    expected = extraction.extract_features(audio, "baseline", WINDOW, RAW)
+    expected = extraction.extract_features(audio, "baseline", WINDOW, AS_RECORDED)
     assert rows == len(received) == len(expected)
     assert [*received][:7] == [*parquet.CLIP_COLUMNS, "window"]
     assert received["clip_id"].tolist() == [f"clip{i}" for i in expected["clip"]]
@@ -107,7 +113,7 @@ def test_a_killed_extraction_goes_on(corpus, tmp_path, small_parts, monkeypatch,
     clips, audio, _ = corpus
     out = tmp_path / "features.parquet"
     whole = tmp_path / "whole.parquet"
-    parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, RAW, whole)
+    parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, AS_RECORDED, whole)
     write, written = parquet._write_part, []
 
     def killed_later(*arguments):
@@ -118,7 +124,7 @@ def test_a_killed_extraction_goes_on(corpus, tmp_path, small_parts, monkeypatch,
 
     monkeypatch.setattr(parquet, "_write_part", killed_later)
     with pytest.raises(SystemExit):
-        parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, RAW, out)
+        parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, AS_RECORDED, out)
     assert not out.exists()
     folder = parquet.partial_folder(out)
     kept = {file.name: file.stat().st_mtime_ns for file in folder.glob("part-*")}
@@ -128,7 +134,7 @@ def test_a_killed_extraction_goes_on(corpus, tmp_path, small_parts, monkeypatch,
 
     rewritten = []
     monkeypatch.setattr(parquet, "_write_part", lambda *a: (rewritten.append(a[-2]), write(*a)))
-    parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, RAW, out)
+    parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, AS_RECORDED, out)
     assert min(rewritten) == (written[-1][-1] if written else 0)
     received, expected = pd.read_parquet(out), pd.read_parquet(whole)
     pd.testing.assert_frame_equal(received, expected, rtol=1e-4, atol=1e-4)
@@ -143,10 +149,10 @@ def test_a_kill_before_the_parts_are_joined_loses_nothing(
     join = parquet._join
     monkeypatch.setattr(parquet, "_join", lambda *a: (_ for _ in ()).throw(SystemExit))
     with pytest.raises(SystemExit):
-        parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, RAW, out)
+        parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, AS_RECORDED, out)
     monkeypatch.setattr(parquet, "_join", join)
     monkeypatch.setattr(parquet, "_write_part", None)  # nothing is left to write
-    rows = parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, RAW, out)
+    rows = parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, AS_RECORDED, out)
     assert rows == len(pd.read_parquet(out)) == 25
 
 
@@ -157,9 +163,9 @@ def test_the_parts_of_another_extraction_are_refused(corpus, tmp_path, monkeypat
     with monkeypatch.context() as patched:
         patched.setattr(parquet, "_join", lambda *a: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
-            parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, RAW, out)
+            parquet.extract_to_parquet(clips, audio, "baseline", WINDOW, AS_RECORDED, out)
     window = WINDOW + 1 if change == "window" else WINDOW
-    front_end = FrontEndConfig() if change == "front_end" else RAW
+    front_end = FrontEndConfig() if change == "front_end" else AS_RECORDED
     clips = clips.assign(clip_id=clips["clip_id"] + "x") if change == "clips" else clips
     with pytest.raises(ValueError, match=f"with other {change}.* --overwrite"):
         parquet.extract_to_parquet(clips, audio, "baseline", window, front_end, out)

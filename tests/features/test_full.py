@@ -1,11 +1,11 @@
-"""The columns of `everything` and `full` are what their names say, by librosa and SciPy."""
+"""The columns of `all` and `selected` are what their names say, by librosa and SciPy."""
 
 import librosa
 import numpy as np
 import pytest
 import scipy.stats
 
-from tfpipeline.features.handcrafted import HandcraftedFeatures
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 
 STFT = {"n_fft": 512, "hop_length": 160}
 STATISTICS = {
@@ -18,8 +18,8 @@ STATISTICS = {
 
 
 @pytest.fixture(scope="module")
-def everything(speech):
-    layer = HandcraftedFeatures("everything")
+def all_columns(speech):
+    layer = HandcraftedFeatures("all")
     return dict(zip(layer.names, layer(speech).numpy().T, strict=True))
 
 
@@ -48,16 +48,16 @@ def librosa_series(clip):
     }
 
 
-def test_columns_equal_librosa_and_scipy(speech, everything):
+def test_columns_equal_librosa_and_scipy(speech, all_columns):
     for number, clip in enumerate(speech):
         for series, values in librosa_series(clip).items():
             for name, statistic in STATISTICS.items():
-                received = everything[f"{series}_{name}"][number]
+                received = all_columns[f"{series}_{name}"][number]
                 # 0.01 dB or Hz, and shapes to a thousandth
                 assert received == pytest.approx(statistic(values), rel=1e-3, abs=0.01), series
 
 
-def test_columns_of_the_whole_clip_equal_numpy(speech, everything):
+def test_columns_of_the_whole_clip_equal_numpy(speech, all_columns):
     for number, clip in enumerate(speech):
         power = (np.abs(librosa.stft(clip, **STFT)) ** 2).sum(axis=1)
         frequencies = librosa.fft_frequencies(sr=16_000, n_fft=512)
@@ -70,19 +70,19 @@ def test_columns_of_the_whole_clip_equal_numpy(speech, everything):
             "high_band_db": 10 * np.log10(high),
         }
         for name, value in expected.items():
-            assert everything[name][number] == pytest.approx(value, rel=1e-3), name
+            assert all_columns[name][number] == pytest.approx(value, rel=1e-3), name
 
 
-def test_full_is_a_selection_of_everything(speech, everything):
-    layer = HandcraftedFeatures("full")
-    assert set(layer.names) < set(everything)
+def test_selected_is_a_selection_of_all(speech, all_columns):
+    layer = HandcraftedFeatures("selected")
+    assert set(layer.names) < set(all_columns)
     received = layer(speech).numpy()
-    expected = np.stack([everything[name] for name in layer.names], axis=1)
+    expected = np.stack([all_columns[name] for name in layer.names], axis=1)
     # One STFT is in float32, the other in float64.
     np.testing.assert_allclose(received, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_everything_needs_16_khz():
+def test_all_needs_16_khz():
     with pytest.raises(ValueError, match=r"need sample_rate 16000 or more\. Received: 8000"):
-        HandcraftedFeatures("everything", sample_rate=8000)
-    assert HandcraftedFeatures("full", sample_rate=8000).min_samples == 2048
+        HandcraftedFeatures("all", sample_rate=8000)
+    assert HandcraftedFeatures("selected", sample_rate=8000).min_samples == 2048

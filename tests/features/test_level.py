@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from tfpipeline.features import level
+from tfpipeline.features.handcrafted import level
 
 
 @pytest.fixture(scope="module")

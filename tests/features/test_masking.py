@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfpipeline.features.masking import SpectrogramMasking
+from tfpipeline.features.augment import SpectrogramMasking
 
 
 def spectrogram(batch=8, frames=120, bins=40):

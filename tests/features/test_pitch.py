@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from tfpipeline.features.pitch import PITCH_NAMES, VOICED, pitch_statistics, yin
+from tfpipeline.features.handcrafted.pitch import PITCH_NAMES, VOICED, pitch_statistics, yin
 
 
 def librosa_yin(clip, **settings):

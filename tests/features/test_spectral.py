@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from tfpipeline.features import spectral
+from tfpipeline.features.handcrafted import spectral
 
 STFT = {"n_fft": 512, "hop_length": 160}
 

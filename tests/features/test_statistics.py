@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from tfpipeline.features.statistics import (
+from tfpipeline.features.handcrafted.statistics import (
     QUANTILES,
     STATISTICS,
     masked_quantiles,
@@ -28,9 +28,9 @@ def reference(series, statistics):
         },
     }
     series = np.asarray(series, np.float64)
-    return np.array([
-        [functions[name](column) for column in clip.T for name in statistics] for clip in series
-    ])  # fmt: skip
+    return np.array(
+        [[functions[name](column) for column in clip.T for name in statistics] for clip in series]
+    )
 
 
 @pytest.mark.parametrize("frames", [2, 9, 10, 11, 401])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tfpipeline.data.corpora.demo import SPEECH
+from tfpipeline.data.demo.corpus import SPEECH
 from tfpipeline.files import archives
 from tfpipeline.files.archives import Wheel, cache_folder, fetch_wheel, read_member, sha256_of
 

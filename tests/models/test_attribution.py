@@ -1,22 +1,22 @@
 """Evidence maps: what they sum to, where they lie, and that they are the weights' doing."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.stats import spearmanr
 
-from tfpipeline.config import CONFIGS, ModelConfig, load_config
+from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.models.attribution import evidence_cells, evidence_map, explain_window
 from tfpipeline.models.detector import build_detector
+from tfpipeline.prediction import explanation
+from tfpipeline.prediction.explanation import draw_explanation
 
 
 def detector_of(name, seed=0, **options):
     keras.utils.set_random_seed(seed)
     config = load_config(CONFIGS / "cnn.yaml", ["mel.n_mels=64"])
-    return build_detector(dataclasses.replace(config, model=ModelConfig(name, options)))
+    return build_detector(config.replace({"model": {"name": name, **options}}))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_other_weights_give_another_map(speech):
 @pytest.mark.parametrize("samples", [16_000, 64_000, 150_000])
 def test_the_window_furthest_on_the_scores_side_is_shown(resnet18, speech, samples):
     waveform = np.tile(speech[:3].ravel(), 1)[:samples]
-    found = explain_window(resnet18, waveform)
+    found = explain_window(resnet18, waveform, threshold=0.0)
     assert found.evidence.shape == found.spectrogram.shape == (251, 64)
     assert 0 <= found.start <= max(0, samples - 64_000)
     if samples > 64_000:
@@ -67,3 +67,21 @@ def test_the_window_furthest_on_the_scores_side_is_shown(resnet18, speech, sampl
         ]
         side = max if np.mean(scores) > 0 else min
         assert found.score == pytest.approx(side(scores), rel=1e-4)
+
+
+def test_the_window_is_on_the_side_of_the_verdict(resnet18, speech, tmp_path, monkeypatch):
+    """A run's threshold is its own: scores above 0 may be bonafide, and below 0 spoof."""
+    waveform = speech[:3].ravel()
+    scores = [float(resnet18.model(own[None])[0, 0]) for own in speech[:3]]
+    assert len(set(np.round(scores, 4))) == 3
+    titles = []
+    monkeypatch.setattr(explanation, "draw_evidence", lambda *own: titles.append(own[4]))
+    config = load_config(CONFIGS / "cnn.yaml", ["mel.n_mels=64"])
+    for threshold, side, word in (
+        (np.mean(scores) - 1e-3, max, "fake"),
+        (np.mean(scores) + 1e-3, min, "human"),
+    ):
+        found = explain_window(resnet18, waveform, threshold)
+        assert found.score == pytest.approx(side(scores), rel=1e-4)
+        draw_explanation(config, resnet18, waveform, threshold, "clip", tmp_path / "a.png")
+        assert f"towards {word}" in titles[-1]

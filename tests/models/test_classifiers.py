@@ -7,21 +7,24 @@ import pytest
 import tensorflow as tf
 
 from tfpipeline.features.mel import LogMel
-from tfpipeline.models.classifiers.arrays import (
+from tfpipeline.models.classical.arrays import (
     DenseModel,
     TreeEnsemble,
     load_arrays,
     save_arrays,
 )
-from tfpipeline.models.classifiers.convert import to_arrays
-from tfpipeline.models.classifiers.graph import SURE, FittedScore, log_odds, probability
-from tfpipeline.training.classifiers import CLASSIFIERS, fit_classifier
+from tfpipeline.models.classical.convert import to_arrays
+from tfpipeline.models.classical.fitting import CLASSIFIERS, fit_classifier
+from tfpipeline.models.classical.graph import SURE, FittedScore, log_odds, probability
 
 OPTIONS = {
-    "histgb": {"max_iter": 40}, "lightgbm": {"n_estimators": 40}, "catboost": {"iterations": 40},
-    "random_forest": {"n_estimators": 25}, "extra_trees": {"n_estimators": 25},
+    "histgb": {"max_iter": 40},
+    "lightgbm": {"n_estimators": 40},
+    "catboost": {"iterations": 40},
+    "random_forest": {"n_estimators": 25},
+    "extra_trees": {"n_estimators": 25},
     "gradient_boosting": {"n_estimators": 40},
-}  # fmt: skip
+}
 ROUNDED = {"random_forest", "extra_trees", "gradient_boosting", "catboost"}  # to float32
 TAKES_NAN = {"histgb", "lightgbm", "catboost", "random_forest", "extra_trees"}
 
@@ -127,19 +130,38 @@ def test_a_saved_graph_of_core_ops_gives_the_same(fitted, data, tmp_path):
 
 
 STUMP = TreeEnsemble(
-    2, np.array([1, 0, 0], np.int32), np.array([0.5, 0, 0]), np.array([1, 1, 2], np.int32),
-    np.array([2, 1, 2], np.int32), np.array([True, False, False]), np.array([0, -1.0, 2.0]),
-    np.array([0], np.int32), 0.25, "sum", "float64", 1,
-)  # fmt: skip
+    2,
+    np.array([1, 0, 0], np.int32),
+    np.array([0.5, 0, 0]),
+    np.array([1, 1, 2], np.int32),
+    np.array([2, 1, 2], np.int32),
+    np.array([True, False, False]),
+    np.array([0, -1.0, 2.0]),
+    np.array([0], np.int32),
+    0.25,
+    "sum",
+    "float64",
+    1,
+)
 
 
 def test_a_stump_and_a_lone_leaf():
     rows = np.array([[9, 0.5], [9, np.nextafter(0.5, 1)], [9, np.nan]])
     np.testing.assert_array_equal(log_odds(STUMP, rows), [-0.75, 2.25, -0.75])
     leaf = TreeEnsemble(
-        1, np.zeros(1, np.int32), np.zeros(1), np.zeros(1, np.int32), np.zeros(1, np.int32),
-        np.zeros(1, bool), np.array([3.0]), np.zeros(1, np.int32), 0.0, "sum", "float32", 0,
-    )  # fmt: skip
+        1,
+        np.zeros(1, np.int32),
+        np.zeros(1),
+        np.zeros(1, np.int32),
+        np.zeros(1, np.int32),
+        np.zeros(1, bool),
+        np.array([3.0]),
+        np.zeros(1, np.int32),
+        0.0,
+        "sum",
+        "float32",
+        0,
+    )
     np.testing.assert_array_equal(log_odds(leaf, np.array([[1.0], [np.nan]])), [3, 3])
 
 

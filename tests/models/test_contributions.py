@@ -5,15 +5,15 @@ import pytest
 from lightgbm import Booster
 
 from tfpipeline.features.mel import LogMel
-from tfpipeline.models.classifiers.contributions import (
+from tfpipeline.models.classical.contributions import (
     EXPLAINED,
     check_own_file,
     contributions,
     save_own_file,
 )
-from tfpipeline.models.classifiers.convert import to_arrays
-from tfpipeline.models.classifiers.graph import log_odds
-from tfpipeline.training.classifiers import CLASSIFIERS, fit_classifier
+from tfpipeline.models.classical.convert import to_arrays
+from tfpipeline.models.classical.fitting import CLASSIFIERS, fit_classifier
+from tfpipeline.models.classical.graph import log_odds
 
 OPTIONS = {"lightgbm": {"n_estimators": 20}, "catboost": {"iterations": 20}}
 
@@ -47,7 +47,7 @@ def test_they_sum_to_the_score(name, data, tmp_path):
         np.testing.assert_allclose(1 / (1 + np.exp(-parts.sum(axis=1))), own, atol=1e-5)
 
 
-def test_linear_parts_are_weight_times_standardised_feature(data, tmp_path):
+def test_linear_parts_are_weight_times_standardized_feature(data, tmp_path):
     model, fitted, _ = fit("logistic_regression", data, tmp_path)
     scaler, linear = model[0], model[-1]
     expected = scaler.transform(data[0][:5]) * linear.coef_[0]

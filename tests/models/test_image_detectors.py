@@ -1,36 +1,32 @@
 """Image networks as detectors: pictures of spectrograms, any length, export."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpipeline.config import CONFIGS, ModelConfig, load_config
+from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.evaluation.calibration import Calibration
-from tfpipeline.features.cepstra import delta
-from tfpipeline.models.applications import _without_grouped_convolutions
-from tfpipeline.models.backbones import BACKBONES
+from tfpipeline.features.handcrafted.spectral import delta
+from tfpipeline.models.backbones import BACKBONES, _without_grouped_convolutions
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.image_network import image_network
-from tfpipeline.serving.core_ops import check_core_ops
+from tfpipeline.serving.savedmodel import check_core_ops
 from tfpipeline.serving.signatures import ServedDetector
 
 
 def detector_of(name, **options):
     keras.utils.set_random_seed(0)
     config = load_config(CONFIGS / "cnn.yaml", ["mel.n_mels=64"])
-    own = {"weights": "none", **options}
-    return build_detector(dataclasses.replace(config, model=ModelConfig(name, own)))
+    return build_detector(config.replace({"model": {"name": name, "weights": "none", **options}}))
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
     [
         ("resnet18", {"image_channels": "deltas", "hidden": (16,)}),
-        ("efficientnet_lite0", {"image_channels": "learned"}),
-        ("convnexttiny", {}),
+        pytest.param("efficientnet_lite0", {"image_channels": "learned"}, marks=pytest.mark.slow),
+        pytest.param("convnexttiny", {}, marks=pytest.mark.slow),
     ],
 )
 def test_what_is_exported_equals_the_model(name, options, speech, tmp_path):
@@ -85,7 +81,7 @@ def picture(channels, spectrogram):
 def test_one_channel_becomes_three():
     spectrogram = np.random.default_rng(0).standard_normal((2, 40, 16)).astype(np.float32)
     turned = spectrogram.transpose(0, 2, 1)
-    shrink = np.sqrt(1 + 1e-3)  # of fresh batch normalisation
+    shrink = np.sqrt(1 + 1e-3)  # of fresh batch normalization
     for channels in ("repeat", "learned"):
         image = picture(channels, spectrogram)
         assert image.shape == (2, 16, 40, 3)

@@ -38,9 +38,11 @@ def keras_hub_preset(folder, arrays):
     """The folder that KerasHub 0.32 writes of its ResNet-18, as far as it matters."""
     folder.mkdir()
     config = {
-        "block_type": "basic_block", "stackwise_num_blocks": [2, 2, 2, 2],
-        "use_pre_activation": False, "input_conv_kernel_sizes": [7],
-    }  # fmt: skip
+        "block_type": "basic_block",
+        "stackwise_num_blocks": [2, 2, 2, 2],
+        "use_pre_activation": False,
+        "input_conv_kernel_sizes": [7],
+    }
     (folder / "config.json").write_text(
         json.dumps({"class_name": "ResNetBackbone", "config": config})
     )
@@ -58,8 +60,11 @@ def keras_hub_preset(folder, arrays):
 
 def written(form, arrays, network, folder):
     """The weights as a file of one form."""
-    more = {"fc.weight": np.zeros((1000, 512), np.float32), "fc.bias": np.zeros(1000, np.float32),
-            "bn1.num_batches_tracked": np.array([7])}  # fmt: skip
+    more = {
+        "fc.weight": np.zeros((1000, 512), np.float32),
+        "fc.bias": np.zeros(1000, np.float32),
+        "bn1.num_batches_tracked": np.array([7]),
+    }
     if form == "pth":
         save_state_dict(folder / "resnet18.pth", {**arrays, **more})
         return folder / "resnet18.pth"

@@ -1,4 +1,4 @@
-"""What is served in the tests: a small run that was never trained, and servers on the loopback.
+"""What is served in the tests: two small untrained networks; and servers on the loopback.
 
 The tests of the protocols run against whatever `server` is: the protocol stand-in, and the genuine
 `tensorflow_model_server` where one is found (`TFS_MODEL_SERVER`, or on the PATH).
@@ -15,13 +15,9 @@ from servers import CALIBRATION, CONFIG, MODEL, Server, genuine_server, make_con
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio.decode import on_grid
-from tfpipeline.data.clips import corpus_fingerprint
-from tfpipeline.data.opening import open_audio
 from tfpipeline.models.detector import build_detector
-from tfpipeline.serving.complete import complete_run
 from tfpipeline.serving.contract import EXTRA, contract_text
 from tfpipeline.serving.signatures import ServedDetector
-from tfpipeline.training.run_folder import finish_run, start_run, write_environment
 
 
 @pytest.fixture(scope="session")
@@ -31,25 +27,12 @@ def speech(speech):
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory, tiny_corpus):
-    """Folder of a run named `tiny`, its first export included."""
-    target = tmp_path_factory.mktemp("runs") / "tiny"
-    config = load_config(CONFIGS / "cnn.yaml", ["model.channels=[4, 8]", "data.corpus=tiny"])
-    keras.utils.set_random_seed(3)
-    detector = build_detector(config)
-    clips, audio, _ = open_audio(tiny_corpus)
-    partial = start_run(target, config, resume=False)
-    detector.model.save_weights(partial / "model.weights.h5")
-    write_environment(partial, config, corpus_fingerprint(clips), {})
-    complete_run(config, "tiny", clips, audio, detector, detector.model.count_params(), partial)
-    finish_run(partial, target)
-    return target
+def serving_root(made_once):
+    """`small/1` and `small/2` of different weights, and `models.config`. Not to be changed."""
+    return made_once("served", _make_serving_root)
 
 
-@pytest.fixture(scope="session")
-def serving_root(tmp_path_factory):
-    """`small/1` and `small/2` of different weights, and `models.config`."""
-    root = tmp_path_factory.mktemp("served")
+def _make_serving_root(root):
     for version in (1, 2):
         keras.utils.set_random_seed(version)
         detector = build_detector(load_config(CONFIGS / "cnn.yaml", ["model.channels=[4, 8]"]))
@@ -60,13 +43,12 @@ def serving_root(tmp_path_factory):
         (folder / EXTRA).mkdir()
         (folder / EXTRA / "contract.json").write_text(contract)
     (root / "models.config").write_text(CONFIG.format(model=MODEL, base=root / MODEL))
-    return root
 
 
 @pytest.fixture(scope="session")
 def models(serving_root):
     """The stand-in's models."""
-    from tfpipeline.serving.stand_in.models import load_models
+    from tf_serving_stand_in.models import load_models
 
     loaded = load_models(serving_root)
     yield loaded
@@ -75,7 +57,7 @@ def models(serving_root):
 
 @pytest.fixture(scope="session")
 def stand_in(models, serving_root):
-    from tfpipeline.serving.stand_in.server import open_stand_in
+    from tf_serving_stand_in.server import open_stand_in
 
     running = open_stand_in(models, grpc_port=0, rest_port=0)
     yield Server("stand-in", "127.0.0.1", running.grpc_port, running.rest_port, serving_root)
@@ -111,6 +93,11 @@ def expected(serving_root):
 @pytest.fixture(scope="session")
 def wavs(speech):
     """Five files: two windows, one, one that is no audio, a short one, and three windows."""
-    clips = [np.tile(speech[0], 2)[:100_000], speech[1], None, speech[2][:20_000],
-             np.tile(speech[3], 3)[:150_000]]  # fmt: skip
+    clips = [
+        np.tile(speech[0], 2)[:100_000],
+        speech[1],
+        None,
+        speech[2][:20_000],
+        np.tile(speech[3], 3)[:150_000],
+    ]
     return [b"no audio" if clip is None else wav(clip) for clip in clips]

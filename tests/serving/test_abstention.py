@@ -5,7 +5,7 @@ import pytest
 import soundfile
 import soxr
 
-from tfpipeline.serving.abstention import (
+from tfpipeline.prediction.abstention import (
     Activity,
     needed_speech,
     reason_to_abstain,
@@ -30,23 +30,31 @@ def harmonics(pitch):
 
 def chords(seconds, decay):
     """C, a minor, F, G, each struck anew."""
-    notes = ((261.6, 329.6, 392.0), (220.0, 261.6, 329.6), (174.6, 220.0, 261.6),
-             (196.0, 246.9, 293.7))  # fmt: skip
+    notes = (
+        (261.6, 329.6, 392.0),
+        (220.0, 261.6, 329.6),
+        (174.6, 220.0, 261.6),
+        (196.0, 246.9, 293.7),
+    )
     place = (TIME // seconds).astype(int)
     sound = np.select([place % 4 == n for n in range(4)], [sum(map(harmonics, c)) for c in notes])
     return sound * np.exp(-(TIME % seconds) / decay)
 
 
 NOT_SPEECH = {
-    "white": noise(0), "pink": noise(1), "brown": noise(2),
+    "white": noise(0),
+    "pink": noise(1),
+    "brown": noise(2),
     "noise in beats": noise(0) * (1 + np.sin(2 * np.pi * 4 * TIME)) / 2,
     **{f"tone {hz}": 0.1 * np.sin(2 * np.pi * hz * TIME) for hz in (50, 100, 220, 440, 1000, 3000)},
     "tone in beats": 0.1 * np.sin(2 * np.pi * 200 * TIME) * (1 + np.sin(2 * np.pi * 4 * TIME)) / 2,
     **{f"hum {hz}": harmonics(hz) + 0.02 * noise(0) for hz in (50, 60, 100, 120)},
-    "chords held": chords(2, 1e9), "chords struck": chords(1, 0.3), "quick": chords(0.5, 0.3),
+    "chords held": chords(2, 1e9),
+    "chords struck": chords(1, 0.3),
+    "quick": chords(0.5, 0.3),
     "clicks": (np.arange(len(TIME)) % (RATE // 2) == 0).astype(float),
     "pulses": 0.3 * (np.arange(len(TIME)) % 100 == 0),
-}  # fmt: skip
+}
 
 
 def heard(sound, expected_seconds=None):
@@ -57,8 +65,9 @@ def heard(sound, expected_seconds=None):
     return activity
 
 
-def reason(sound, probabilities=(0.5,)):
-    return reason_to_abstain(heard(sound), np.array(probabilities))
+def reason(sound, probabilities=(0.5,), threshold=0.5):
+    probabilities = np.array(probabilities)
+    return reason_to_abstain(heard(sound), probabilities, probabilities >= threshold)
 
 
 @pytest.mark.parametrize("name", NOT_SPEECH)
@@ -109,12 +118,18 @@ def test_how_much_speech_is_needed():
 @pytest.mark.parametrize(
     ("probabilities", "disagree"),
     [
-        ([0.95, 0.05], True), ([0.95, 0.95, 0.05], True), ([0.95] * 3 + [0.05], True),
-        ([0.95] * 4 + [0.05], False), ([0.95, 0.11], False), ([0.89, 0.05], False), ([0.99], False),
-        ([0.95, 0.05, 0.5, 0.5], True), ([0.95, 0.05, 0.5, 0.5, 0.5], False),
+        ([0.95, 0.05], True),
+        ([0.95, 0.95, 0.05], True),
+        ([0.95] * 3 + [0.05], True),
+        ([0.95] * 4 + [0.05], False),
+        ([0.95, 0.11], False),
+        ([0.89, 0.05], False),
+        ([0.99], False),
+        ([0.95, 0.05, 0.5, 0.5], True),
+        ([0.95, 0.05, 0.5, 0.5, 0.5], False),
         ([0.01] * 20, False),
     ],
-)  # fmt: skip
+)
 def test_windows_that_disagree(probabilities, disagree, speech):
     said = reason(speech[0], probabilities)
     assert (said is not None) == disagree
@@ -123,7 +138,7 @@ def test_windows_that_disagree(probabilities, disagree, speech):
 
 
 def test_no_more_is_looked_for_than_is_needed(speech, monkeypatch):
-    from tfpipeline.serving import abstention
+    from tfpipeline.prediction import abstention
 
     looks = []
     monkeypatch.setattr(
@@ -142,3 +157,10 @@ def test_any_length_can_be_looked_at(samples):
     activity = heard(noise(0)[:samples])
     assert activity.seconds == pytest.approx(samples / RATE)
     assert activity.speech_seconds == 0
+
+
+def test_windows_disagree_only_across_the_threshold(speech):
+    """With a threshold at a probability of .95, a window of .92 is bonafide, if barely."""
+    assert reason(speech[0], [0.92, 0.05], threshold=0.95) is None
+    assert reason(speech[0], [0.96, 0.05], threshold=0.95).startswith("windows disagree: of 2, 1 ")
+    assert reason(speech[0], [0.96, 0.08], threshold=0.05) is None

@@ -20,13 +20,17 @@ FLOATS = tf.TensorSpec([None], tf.float32, name="x")
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: tf.ensure_shape(tf.numpy_function(np.abs, [x], tf.float32), [None]),
-         "No OpKernel was registered to support Op 'PyFunc'"),
-        (tf.function(lambda x: 2 * x, jit_compile=True, autograph=False),
-         "XLA compilation disabled"),
+        (
+            lambda x: tf.ensure_shape(tf.numpy_function(np.abs, [x], tf.float32), [None]),
+            "No OpKernel was registered to support Op 'PyFunc'",
+        ),
+        (
+            tf.function(lambda x: 2 * x, jit_compile=True, autograph=False),
+            "XLA compilation disabled",
+        ),
         (lambda x: tf.debugging.check_numerics(x / 0, "no number"), "no number"),
     ],
-)  # fmt: skip
+)
 def test_a_graph_that_a_server_cannot_run_loads_and_fails(function, message, tmp_path):
     save(tmp_path, lambda x: {"y": function(x)}, FLOATS)
     x = np.ones(3, np.float32)
@@ -60,10 +64,15 @@ def test_wrong_inputs_get_the_runtime_s_own_message(tmp_path):
     save(tmp_path, lambda x: {"y": variable * x}, FLOATS, variable)
     key = ("0", "serving_default")
     good = np.array([1.0, -2.5], np.float32)
-    told = run_in_child(tmp_path, {
-        key: {"x": good}, ("1", key[1]): {"x": good.astype(np.float64)},
-        ("2", key[1]): {"x": byte_rows([b"a"])}, ("3", key[1]): {"x": good},
-    })  # fmt: skip
+    told = run_in_child(
+        tmp_path,
+        {
+            key: {"x": good},
+            ("1", key[1]): {"x": good.astype(np.float64)},
+            ("2", key[1]): {"x": byte_rows([b"a"])},
+            ("3", key[1]): {"x": good},
+        },
+    )
     np.testing.assert_array_equal(told[key]["y"], 2 * good)
     assert "Expects arg[0] to be float but double is provided" in str(told["1", key[1]][ERROR])
     assert "Expects arg[0] to be float but string is provided" in str(told["2", key[1]][ERROR])
@@ -79,8 +88,11 @@ def test_all_types_go_there_and_back(dtype, tmp_path):
         arrays = [text[:0], text[:0].reshape(3, 0), text.reshape(2, 3), text[1:2].reshape(())]
     else:
         arrays = [(1e3 * random.standard_normal(shape)).astype(dtype) for shape in shapes]
-    save(tmp_path, lambda x: {"same": x, "twice": tf.stack([x, x])},
-         tf.TensorSpec(None, dtype, name="x"))  # fmt: skip
+    save(
+        tmp_path,
+        lambda x: {"same": x, "twice": tf.stack([x, x])},
+        tf.TensorSpec(None, dtype, name="x"),
+    )
     requests = {(str(n), "serving_default"): {"x": array} for n, array in enumerate(arrays)}
     answers = run_in_child(tmp_path, requests)
     for key, arrays in requests.items():

@@ -13,9 +13,14 @@ import grpc
 import numpy as np
 import pytest
 
-from tfpipeline.serving.address import Address, parse_address
-from tfpipeline.serving.client import Batching, Client, open_client
-from tfpipeline.serving.retries import MayPass, Patience, try_again
+from tfpipeline.serving.client.client import Batching, Client, open_client
+from tfpipeline.serving.client.transport import (
+    Address,
+    RetryableError,
+    RetryPolicy,
+    parse_address,
+    try_again,
+)
 from tfpipeline.serving.status import NOT_AUDIO, OK, TOO_SHORT
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["grpc", "http"])
@@ -83,8 +88,8 @@ def test_the_contract_of_a_version(server, protocol, where, version):
 )
 def test_what_is_not_there_is_refused_at_once(server, protocol, model, message):
     address = server.address(protocol).removesuffix(server.model) + model
-    patience = Patience(sleep=lambda seconds: pytest.fail("tried again"))
-    with open_client(address, patience) as client, pytest.raises(ValueError, match=message):
+    policy = RetryPolicy(sleep=lambda seconds: pytest.fail("tried again"))
+    with open_client(address, policy) as client, pytest.raises(ValueError, match=message):
         client.contract()
 
 
@@ -100,7 +105,7 @@ def test_nan_and_infinity_travel(server, protocol, expected, speech):
 
 
 def test_rest_sends_each_float_exactly(speech):
-    from tfpipeline.serving.http_transport import HttpTransport
+    from tfpipeline.serving.client.http import HttpTransport
 
     transport = HttpTransport(parse_address("http://127.0.0.1/m"))
     for row in (speech[0], np.float32([1e-45, 3.4028235e38, -0.0, 1 / 3, np.nan, -np.inf])):
@@ -110,12 +115,12 @@ def test_rest_sends_each_float_exactly(speech):
 @PROTOCOLS
 def test_a_server_that_is_not_there(protocol):
     naps = []
-    patience = Patience(tries=3, sleep=naps.append)
+    policy = RetryPolicy(tries=3, sleep=naps.append)
     with socket.socket() as held:  # bound, but it does not listen
         held.bind(("127.0.0.1", 0))
         address = f"{protocol}://127.0.0.1:{held.getsockname()[1]}/m"
         with (
-            open_client(address, patience) as client,
+            open_client(address, policy) as client,
             pytest.raises(ConnectionError, match=r"3 tries failed.*Is the server running"),
         ):
             client.contract()
@@ -128,7 +133,7 @@ def test_a_server_that_is_not_there(protocol):
 def test_the_http_client_needs_neither_tensorflow_nor_grpc(stand_in):
     code = (
         "import sys\n"
-        "from tfpipeline.serving.client import open_client\n"
+        "from tfpipeline.serving.client.client import open_client\n"
         f"with open_client({stand_in.address('http')!r}) as client:\n"
         "    assert client.contract()['name'] == 'small'\n"
         "heavy = {'tensorflow', 'grpc', 'keras', 'pandas'} & set(sys.modules)\n"
@@ -163,7 +168,7 @@ class Recorder:
 
 def recording_client(**batching):
     address = Address("http", "127.0.0.1", 1, "m")
-    return Client(address, Recorder(), Patience(), Batching(**batching))
+    return Client(address, Recorder(), RetryPolicy(), Batching(**batching))
 
 
 def test_requests_stay_under_both_limits():
@@ -210,15 +215,15 @@ class Clock:
     def __init__(self):
         self.now, self.naps = 100.0, []
 
-    def patience(self, **changes):
-        return Patience(clock=lambda: self.now, sleep=self.sleep, chance=lambda: 1.0, **changes)
+    def policy(self, **changes):
+        return RetryPolicy(clock=lambda: self.now, sleep=self.sleep, chance=lambda: 1.0, **changes)
 
     def sleep(self, seconds):
         self.naps.append(seconds)
         self.now += seconds
 
 
-def failing(times, error=MayPass, seconds=0.0, clock=None):
+def failing(times, error=RetryableError, seconds=0.0, clock=None):
     """An attempt that fails so many times, each of which takes so long."""
     left = []
 
@@ -236,44 +241,44 @@ def failing(times, error=MayPass, seconds=0.0, clock=None):
 
 def test_pauses_double_up_to_a_limit():
     clock = Clock()
-    patience = clock.patience(tries=6, first_pause=1, longest_pause=5)
-    assert try_again(failing(5), patience, patience.until(), "it") == "answer"
+    policy = clock.policy(tries=6, first_pause=1, longest_pause=5)
+    assert try_again(failing(5), policy, policy.until(), "it") == "answer"
     assert clock.naps == [1, 2, 4, 5, 5]
 
 
 def test_pauses_are_shortened_by_chance():
     naps = []
     chances = iter([0.0, 0.5, 1.0])
-    patience = Patience(tries=4, first_pause=1, sleep=naps.append, chance=lambda: next(chances))
-    try_again(failing(3), patience, patience.until(), "it")
+    policy = RetryPolicy(tries=4, first_pause=1, sleep=naps.append, chance=lambda: next(chances))
+    try_again(failing(3), policy, policy.until(), "it")
     assert naps == [0.5, 1.5, 4.0]
 
 
 def test_tries_are_counted():
     clock = Clock()
-    patience = clock.patience(tries=3)
+    policy = clock.policy(tries=3)
     with pytest.raises(ConnectionError, match=r"^it: 3 tries failed\. The last failure: busy\. Is"):
-        try_again(failing(3), patience, patience.until(), "it")
+        try_again(failing(3), policy, policy.until(), "it")
     assert len(clock.naps) == 2
 
 
 @pytest.mark.parametrize("error", [ValueError, ConnectionError, TimeoutError, KeyError])
 def test_what_cannot_pass_is_not_tried_again(error):
     clock = Clock()
-    patience = clock.patience()
+    policy = clock.policy()
     with pytest.raises(error, match="busy"):
-        try_again(failing(1, error), patience, patience.until(), "it")
+        try_again(failing(1, error), policy, policy.until(), "it")
     assert clock.naps == []
 
 
 def test_the_deadline_holds_over_tries_and_pauses():
     clock = Clock()
-    patience = clock.patience(seconds=10, tries=100, first_pause=1, longest_pause=2)
+    policy = clock.policy(seconds=10, tries=100, first_pause=1, longest_pause=2)
     attempt = failing(100, seconds=1.5, clock=clock)
     with pytest.raises(
         TimeoutError, match=r"^it: no answer within 10 s. The last failure: busy\.$"
     ):
-        try_again(attempt, patience, patience.until(), "it")
+        try_again(attempt, policy, policy.until(), "it")
     assert clock.naps == [1, 2, 2]
     assert attempt.left == [10, 7.5, 4.0, 0.5]
 
@@ -289,7 +294,7 @@ def test_the_deadline_holds_over_all_requests_of_a_call():
 
     transport.predict = slow
     client = Client(
-        parse_address("http://h/m"), transport, clock.patience(seconds=10), Batching(rows=1)
+        parse_address("http://h/m"), transport, clock.policy(seconds=10), Batching(rows=1)
     )
     with pytest.raises(TimeoutError, match="http://h:8501/m: no answer within 10 s"):
         client.score_audio([b"a"] * 4)
@@ -339,11 +344,15 @@ GOOD = (200, b'{"outputs": {"score": [1.5], "status": [0], "llr": [1], "probabil
 
 def test_http_failures_that_may_pass(scripted):
     scripted.script = [
-        (503, b'{"error": "loading"}'), (429, b""), (502, b"<html>"), (None, b""), (200, b"short"),
+        (503, b'{"error": "loading"}'),
+        (429, b""),
+        (502, b"<html>"),
+        (None, b""),
+        (200, b"short"),
         GOOD,
-    ]  # fmt: skip
+    ]
     clock = Clock()
-    with open_client(scripted.url + "/labels/a%20b", clock.patience()) as client:
+    with open_client(scripted.url + "/labels/a%20b", clock.policy()) as client:
         assert client.score_audio([b"a"])[0]["score"] == 1.5
     assert len(clock.naps) == 5
     assert scripted.paths == ["/v1/models/m/labels/a%20b:predict"] * 6
@@ -373,9 +382,9 @@ def test_http_failures_that_may_pass(scripted):
 )
 def test_http_failures_that_are_final(scripted, status, body, error, message):
     scripted.script = [(status, body)]
-    patience = Patience(sleep=lambda seconds: pytest.fail("tried again"))
+    policy = RetryPolicy(sleep=lambda seconds: pytest.fail("tried again"))
     with (
-        open_client(scripted.url, patience) as client,
+        open_client(scripted.url, policy) as client,
         pytest.raises(error, match=message) as raised,
     ):
         client.score_audio([b"a"])
@@ -386,15 +395,15 @@ def test_no_http_answer_in_time():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with (
-            open_client(f"http://127.0.0.1:{port}/m", Patience(seconds=0.2)) as client,
+            open_client(f"http://127.0.0.1:{port}/m", RetryPolicy(seconds=0.2)) as client,
             pytest.raises(TimeoutError, match="no answer within"),
         ):
             client.contract()
 
 
 def test_one_connection_is_kept(stand_in, speech):
-    patience = Patience(sleep=lambda seconds: pytest.fail("tried again"))
-    with open_client(stand_in.address("http"), patience, Batching(rows=1)) as client:
+    policy = RetryPolicy(sleep=lambda seconds: pytest.fail("tried again"))
+    with open_client(stand_in.address("http"), policy, Batching(rows=1)) as client:
         client.contract()
         kept = client._transport._connection.sock
         client.score_windows(speech[:3, :8000])
@@ -403,7 +412,7 @@ def test_one_connection_is_kept(stand_in, speech):
 
 def test_a_closed_connection_is_opened_anew(stand_in):
     clock = Clock()
-    with open_client(stand_in.address("http"), clock.patience()) as client:
+    with open_client(stand_in.address("http"), clock.policy()) as client:
         client.contract()
         client._transport._connection.sock.shutdown(socket.SHUT_RDWR)
         client.contract()
@@ -437,7 +446,7 @@ CODE = grpc.StatusCode
 )
 def test_grpc_failures(stand_in, code, details, error, tries):
     clock = Clock()
-    with open_client(stand_in.address("grpc"), clock.patience()) as client:
+    with open_client(stand_in.address("grpc"), clock.policy()) as client:
         predict, calls = client._transport._stub.Predict, []
 
         def failing_once(request, timeout):
@@ -497,8 +506,8 @@ def test_addresses_of_another_form(text, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Patience(seconds=0), "seconds must be above 0"),
-        (lambda: Patience(tries=0), "tries at least 1"),
+        (lambda: RetryPolicy(seconds=0), "seconds must be above 0"),
+        (lambda: RetryPolicy(tries=0), "tries at least 1"),
         (lambda: Batching(rows=0), "rows must be at least 1"),
         (lambda: Batching(request_bytes=1000), "request_bytes above 1040"),
     ],

@@ -7,6 +7,7 @@ import pytest
 from tfpipeline.config import Config, config_from_dict
 from tfpipeline.data.audio import SOURCE_RATES
 from tfpipeline.evaluation.calibration import Calibration
+from tfpipeline.runs.run import Run
 from tfpipeline.serving.contract import (
     EXTRA,
     SIGNATURES,
@@ -15,7 +16,6 @@ from tfpipeline.serving.contract import (
     parse_contract,
     read_contract,
 )
-from tfpipeline.serving.run import Run
 from tfpipeline.serving.status import STATUSES
 
 
@@ -24,8 +24,10 @@ def run(tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     environment = {
-        "tfpipeline": "0.1.0", "corpus_fingerprint": "ab" * 32, "versions": {"keras": "3.15.1"},
-    }  # fmt: skip
+        "tfpipeline": "0.1.0",
+        "corpus_fingerprint": "ab" * 32,
+        "versions": {"keras": "3.15.1"},
+    }
     (folder / "environment.json").write_text(json.dumps(environment))
     threshold = {"value": -0.5, "rule": "equal error rate", "part": "validation"}
     part = {"n_bonafide": 3, "n_spoof": 6, "auc": 0.9, "eer": 0.1, "cllr": 0.4}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpipeline.serving.core_ops import check_core_ops
+from tfpipeline.serving.savedmodel import check_core_ops
 
 
 @pytest.mark.parametrize(

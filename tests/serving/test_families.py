@@ -11,35 +11,36 @@ import tensorflow as tf
 from c_runtime import ERROR, run_in_child
 from request_files import byte_rows
 from tensorflow_serving.apis import prediction_log_pb2
+from tf_serving_stand_in.models import load_models
+from tf_serving_stand_in.server import open_stand_in
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.evaluation.calibration import Calibration
-from tfpipeline.features.handcrafted import HandcraftedFeatures
-from tfpipeline.models.classifiers.arrays import DenseModel, TreeEnsemble
-from tfpipeline.models.classifiers.convert import to_arrays
-from tfpipeline.models.classifiers.detector import build_feature_detector
-from tfpipeline.models.classifiers.oblivious import oblivious_trees
-from tfpipeline.models.detector import build_detector
-from tfpipeline.models.scoring import ClipScorer
-from tfpipeline.serving.client import open_client
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
+from tfpipeline.models.classical.arrays import DenseModel, TreeEnsemble
+from tfpipeline.models.classical.convert import to_arrays
+from tfpipeline.models.classical.detector import build_feature_detector
+from tfpipeline.models.classical.fitting import CLASSIFIERS, fit_classifier
+from tfpipeline.models.classical.graph import oblivious_trees
+from tfpipeline.models.detector import ClipScorer, build_detector
+from tfpipeline.runs.run import Run
+from tfpipeline.serving.client.client import open_client
 from tfpipeline.serving.contract import EXTRA, read_contract
-from tfpipeline.serving.exporting import export_version
-from tfpipeline.serving.run import Run
-from tfpipeline.serving.stand_in.models import load_models
-from tfpipeline.serving.stand_in.server import open_stand_in
+from tfpipeline.serving.savedmodel import WARMUP, export_version
 from tfpipeline.serving.status import NOT_AUDIO, OK, SILENT, UNSUPPORTED_FORMAT
-from tfpipeline.serving.warmup import WARMUP
-from tfpipeline.training.classifiers import CLASSIFIERS, fit_classifier
 
 CALIBRATION = Calibration(a=0.7, b=-0.2, prior=0.3)
 SMALL = ["model.weights=none", "mel.n_mels=64"]
 NETWORKS = {"cnn": [], "baseline_cnn": [], "resnet18": SMALL, "efficientnet_lite0": SMALL}
 # Trees that are walked (sum and mean), symmetric ones, and the three dense kinds.
 FITTED = {
-    "lightgbm": {"n_estimators": 20, "min_child_samples": 5}, "random_forest": {"n_estimators": 10},
-    "catboost": {"iterations": 20}, "logistic_regression": {}, "gaussian_nb": {},
+    "lightgbm": {"n_estimators": 20, "min_child_samples": 5},
+    "random_forest": {"n_estimators": 10},
+    "catboost": {"iterations": 20},
+    "logistic_regression": {},
+    "gaussian_nb": {},
     "bernoulli_nb": {},
-}  # fmt: skip
+}
 CLOSE = {"atol": 1e-4, "rtol": 0}  # log-odds
 DENSE = ("logistic_regression", "gaussian_nb", "bernoulli_nb")
 
@@ -70,9 +71,10 @@ def calm(built, speech):
     kernel.assign(kernel * 5 / np.abs(built.model(windows, training=False)).max())
 
 
-# The slowest; ResNet-18 is of its kind.
+# The others differ in what is tested in this process: backbones, kinds of trees, dense layers.
+QUICK = ("cnn", "random_forest")
 PARAMS = [
-    pytest.param(name, marks=pytest.mark.slow if name == "efficientnet_lite0" else ())
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name in (*NETWORKS, *FITTED)
 ]
 
@@ -88,8 +90,9 @@ def detector(request, features, speech):
         return config, built
     config = load_config(CONFIGS / f"{name}.yaml", ["features.set=baseline"])
     half = len(features[0]) // 2
-    train, validation = (tuple(own[part] for own in features) for part in
-                         (slice(half), slice(half, None)))  # fmt: skip
+    train, validation = (
+        tuple(own[part] for own in features) for part in (slice(half), slice(half, None))
+    )
     model = fit_classifier(CLASSIFIERS[name](0, **FITTED[name]), train, validation)
     arrays = to_arrays(model, features[0].shape[1])
     assert isinstance(arrays, DenseModel if name in DENSE else TreeEnsemble)
@@ -218,6 +221,7 @@ def served(version):
     models.close()
 
 
+@pytest.mark.slow  # the protocols are the same for all graphs; test_stand_in has a run's
 def test_both_protocols_equal_the_model_in_memory(detector, version, clips, served):
     scorer = ClipScorer(detector[1].model, detector[1].window)
     expected = [scorer.score_waveform(clip) for clip in clips]

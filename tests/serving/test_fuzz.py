@@ -5,19 +5,15 @@ Ten thousand: `python tests/benchmarks/fuzz_audio_bytes.py VERSION_FOLDER`.
 
 import io
 
-import keras
 import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
 from audio_mutations import FORMS, seed_files
 from fuzzing import BATCH, Child, fuzz, mutation
+from servers import MODEL
 
-from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio.wav_graph import decode_wav
-from tfpipeline.evaluation.calibration import Calibration
-from tfpipeline.models.detector import build_detector
-from tfpipeline.serving.signatures import ServedDetector
 from tfpipeline.serving.status import NOT_AUDIO, OK, STATUSES
 
 MOST_GROWTH_MB = 1024
@@ -30,14 +26,9 @@ def seeds(recordings):
 
 
 @pytest.fixture(scope="module")
-def version(tmp_path_factory):
+def version(serving_root):
     """The export of a small network that was never trained."""
-    keras.utils.set_random_seed(0)
-    built = build_detector(load_config(CONFIGS / "cnn.yaml", ["model.channels=[4, 8]"]))
-    served = ServedDetector(built.model, built.window, Calibration(0.7, -0.2, 0.3), "{}")
-    folder = tmp_path_factory.mktemp("fuzz") / "1"
-    tf.saved_model.save(served, str(folder), served.signatures())
-    return folder
+    return serving_root / MODEL / "1"
 
 
 def test_seeds_are_good_files_of_many_forms(seeds):
@@ -108,12 +99,20 @@ def no_score_of_audio(audio):
     ("serve", "message"),
     [
         (fails, "a batch with another file"),
-        (mixes_rows, "the clean row's score is"),
-        (unknown_status, "unknown status 99"),
-        (score_of_no_audio, "status not audio, score, llr and probability"),
+        pytest.param(mixes_rows, "the clean row's score is", marks=pytest.mark.slow),
+        pytest.param(unknown_status, "unknown status 99", marks=pytest.mark.slow),
+        pytest.param(
+            score_of_no_audio,
+            "status not audio, score, llr and probability",
+            marks=pytest.mark.slow,
+        ),
         (no_score_of_audio, "status ok, score, llr and probability .nan"),
-        (all_good, "though there is nothing to be scored"),
-        (lambda audio: (length(audio)[:1], all_good(audio)[1]), "the answer's score is array"),
+        pytest.param(all_good, "though there is nothing to be scored", marks=pytest.mark.slow),
+        pytest.param(
+            lambda audio: (length(audio)[:1], all_good(audio)[1]),
+            "the answer's score is array",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_is_wrong_with_a_graph_is_found(serve, message, seeds, tmp_path):
@@ -130,8 +129,11 @@ def test_what_is_wrong_with_a_graph_is_found(serve, message, seeds, tmp_path):
     assert any(message in told.replace("[", ".") for told in found.failures.values())
     if serve is fails:  # rows are named, not batches; the good ones of the batch are counted
         made = [mutation(seeds, 0, number) for number in range(3 * BATCH)]
-        named = {number for number, own in enumerate(made)
-                 if own.hopeless or not own.contents.startswith(b"RIFF")}  # fmt: skip
+        named = {
+            number
+            for number, own in enumerate(made)
+            if own.hopeless or not own.contents.startswith(b"RIFF")
+        }
         assert set(found.failures) == named
 
 

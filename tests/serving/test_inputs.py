@@ -6,14 +6,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from tfpipeline.serving import inputs
-from tfpipeline.serving.inputs import audio_from_pipe, is_pipe, list_inputs
+from tfpipeline.prediction import inputs
+from tfpipeline.prediction.inputs import audio_from_pipe, is_pipe, list_inputs
 
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    for name in ("b.wav", "a.FLAC", "notes.txt", "x[1].wav", "in/deep/c.mp3", "in/d.opus",
-                 ".hidden/e.wav", "in/.f.wav", "empty/notes.txt"):  # fmt: skip
+    for name in (
+        "b.wav",
+        "a.FLAC",
+        "notes.txt",
+        "x[1].wav",
+        "in/deep/c.mp3",
+        "in/d.opus",
+        ".hidden/e.wav",
+        "in/.f.wav",
+        "empty/notes.txt",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
@@ -39,8 +48,10 @@ def test_folders_patterns_and_files_in_the_order_named(tree):
 
 def test_each_file_once_where_it_is_named_first(tree):
     assert list_inputs(["in/d.opus", "b.wav", "./in/d.opus", "in", str(tree / "b.wav")]) == [
-        "in/d.opus", "b.wav", "in/deep/c.mp3",
-    ]  # fmt: skip
+        "in/d.opus",
+        "b.wav",
+        "in/deep/c.mp3",
+    ]
     assert list_inputs(["-", "b.wav", "-"]) == ["-", "b.wav"]
 
 
@@ -66,8 +77,18 @@ def test_nothing_to_judge_is_said(tree):
 
 
 def test_what_is_left_out_is_counted_by_extension(tree, capsys):
-    for name in ("a.webm", "b.AMR", "c.3gp", "d.sph", "e.wma", "f.mp2", "g.aiff", "h.jpg", "i.jpg",
-                 "README"):  # fmt: skip
+    for name in (
+        "a.webm",
+        "b.AMR",
+        "c.3gp",
+        "d.sph",
+        "e.wma",
+        "f.mp2",
+        "g.aiff",
+        "h.jpg",
+        "i.jpg",
+        "README",
+    ):
         (tree / "in" / name).touch()
     assert len(list_inputs(["in"])) == 9
     assert capsys.readouterr().err == (

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from tfpipeline.serving.stand_in.errors import Refused
-from tfpipeline.serving.stand_in.json_answers import write_tensors
-from tfpipeline.serving.stand_in.json_requests import read_tensors
+from tf_serving_stand_in.errors import Refused
+from tf_serving_stand_in.json_answers import write_tensors
+from tf_serving_stand_in.json_requests import read_tensors
 
 
 def strings(*values):
@@ -63,13 +62,24 @@ def test_what_does_not_fit(document, dtype, message):
 
 
 def test_floats_are_written_as_the_server_writes_them():
-    values = np.float32([9_000_000, 999_999, 0.5, 0.0003, 0.00003, 555_557.5, 3, np.nan, np.inf,
-                         -np.inf, 0.1, -0.0])  # fmt: skip
+    values = np.float32(
+        [9_000_000, 999_999, 0.5, 0.0003, 0.00003, 555_557.5, 3, np.nan, np.inf, -np.inf, 0.1, -0.0]
+    )
     text = write_tensors({"y": values}, as_rows=False)
     assert text.split("[")[1].split("]")[0].split(", ") == [
-        "9e+06", "999999.0", "0.5", "0.0003", "3e-05", "555557.5", "3.0", "NaN", "Infinity",
-        "-Infinity", "0.1", "-0.0",
-    ]  # fmt: skip
+        "9e+06",
+        "999999.0",
+        "0.5",
+        "0.0003",
+        "3e-05",
+        "555557.5",
+        "3.0",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "0.1",
+        "-0.0",
+    ]
 
 
 def test_floats_come_back_exactly():
@@ -80,8 +90,11 @@ def test_floats_come_back_exactly():
 
 
 def test_names_that_end_in_bytes_are_base64():
-    outputs = {"a": strings(b"foo", b"\xff"), "a_bytes": strings(b"hello", b"tf"),
-               "n": np.arange(4).reshape(2, 2)}  # fmt: skip
+    outputs = {
+        "a": strings(b"foo", b"\xff"),
+        "a_bytes": strings(b"hello", b"tf"),
+        "n": np.arange(4).reshape(2, 2),
+    }
     assert json.loads(write_tensors(outputs, as_rows=True)) == {
         "predictions": [
             {"a": "foo", "a_bytes": {"b64": "aGVsbG8="}, "n": [0, 1]},

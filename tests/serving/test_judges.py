@@ -8,13 +8,15 @@ import soundfile
 from servers import make_contract
 
 from tfpipeline.data.audio.checks import UnusableError
+from tfpipeline.prediction.scorers import RemoteScorer
 from tfpipeline.serving import status
-from tfpipeline.serving.judges import ServerJudge
 
 WINDOW = 16_000
 CONTRACT = make_contract(version=2) | {
-    "name": "cnn", "window_samples": WINDOW, "calibration": {"a": 2.0, "b": -1.0, "prior": 0.25},
-}  # fmt: skip
+    "name": "cnn",
+    "window_samples": WINDOW,
+    "calibration": {"a": 2.0, "b": -1.0, "prior": 0.25},
+}
 
 
 def score(windows):
@@ -46,36 +48,36 @@ class FakeClient:
 
 
 def test_the_contract_takes_the_place_of_the_run():
-    judge = ServerJudge(FakeClient(), "grpc://here")
-    assert (judge.name, judge.window, judge.threshold) == ("cnn", WINDOW, 0.5)
-    assert (judge.calibration.a, judge.calibration.b, judge.calibration.prior) == (2, -1, 0.25)
-    same, other = ServerJudge(FakeClient(), "a"), ServerJudge(FakeClient(name="b"), "a")
-    assert judge.fingerprint == same.fingerprint != other.fingerprint
+    scorer = RemoteScorer(FakeClient(), "grpc://here")
+    assert (scorer.name, scorer.window, scorer.threshold) == ("cnn", WINDOW, 0.5)
+    assert (scorer.calibration.a, scorer.calibration.b, scorer.calibration.prior) == (2, -1, 0.25)
+    same, other = RemoteScorer(FakeClient(), "a"), RemoteScorer(FakeClient(name="b"), "a")
+    assert scorer.fingerprint == same.fingerprint != other.fingerprint
 
 
 def test_bad_contracts_are_refused():
     with pytest.raises(ValueError, match="grpc://here: expected 16000 Hz"):
-        ServerJudge(FakeClient(sample_rate=8_000), "grpc://here")
+        RemoteScorer(FakeClient(sample_rate=8_000), "grpc://here")
     with pytest.raises(ValueError, match=r"grpc://here: threshold\.value must be"):
-        ServerJudge(FakeClient(threshold={}), "grpc://here")
+        RemoteScorer(FakeClient(threshold={}), "grpc://here")
 
 
 def test_a_silent_window_of_a_clip_gets_the_score_that_the_model_gives(speech):
-    judge = ServerJudge(FakeClient(), "grpc://here")
+    scorer = RemoteScorer(FakeClient(), "grpc://here")
     windows = speech[0].reshape(-1, WINDOW).copy()
     windows[1] = 5e-5
-    scores = judge.score_windows(windows)
+    scores = scorer.score_windows(windows)
     assert scores.dtype == np.float64
     np.testing.assert_allclose(scores, score(windows), rtol=1e-6)
     assert scores[1] == pytest.approx(0.05)
 
 
 def test_refusals_are_told(speech):
-    judge = ServerJudge(FakeClient(), "grpc://here")
+    scorer = RemoteScorer(FakeClient(), "grpc://here")
     file = io.BytesIO()
     soundfile.write(file, speech[0, :700], 16_000, format="WAV")
     with pytest.raises(UnusableError, match="the server says: too short") as said:
-        judge.score_bytes(file.getvalue())
+        scorer.score_bytes(file.getvalue())
     assert said.value.kind == "too short"
 
     class Refusing(FakeClient):
@@ -83,4 +85,4 @@ def test_refusals_are_told(speech):
             return np.full(len(windows), np.nan), np.full(len(windows), status.TOO_LONG)
 
     with pytest.raises(ValueError, match="a window was refused as too long"):
-        ServerJudge(Refusing(), "grpc://here").score_windows(speech)
+        RemoteScorer(Refusing(), "grpc://here").score_windows(speech)

@@ -11,15 +11,15 @@ from made import encoded
 from tfpipeline.data.audio import ffmpeg, sndfile
 from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK
 from tfpipeline.evaluation.calibration import Calibration
-from tfpipeline.serving import prediction
-from tfpipeline.serving.abstention import needed_speech
-from tfpipeline.serving.prediction import FIELDS, make_row, score_files
-from tfpipeline.serving.reading import Channel, Reading
+from tfpipeline.prediction import predict_files as prediction
+from tfpipeline.prediction.abstention import needed_speech
+from tfpipeline.prediction.predict_files import FIELDS, make_row, score_files
+from tfpipeline.prediction.recordings import Channel, Recording
 
 WINDOW = 16_000
 
 
-class LoudnessJudge:
+class LoudnessScorer:
     """A window's score is its level; batches are noted."""
 
     name, fingerprint, window, batch_size = "loudness", "1", WINDOW, 4
@@ -48,32 +48,32 @@ def files(tmp_path, speech):
     return paths
 
 
-def judged(files, judge, **options):
-    return list(score_files((Reading(f, f, judge.window, **options) for f in files), judge))
+def judged(files, scorer, **options):
+    return list(score_files((Recording(f, f, scorer.window, **options) for f in files), scorer))
 
 
-def expected_scores(path, judge):
+def expected_scores(path, scorer):
     from tfpipeline.data.audio.decode import decode
     from tfpipeline.data.audio.windows import cut_windows
 
-    return judge.score_windows(cut_windows(decode(path).waveform[None], WINDOW)[0].numpy())
+    return scorer.score_windows(cut_windows(decode(path).waveform[None], WINDOW)[0].numpy())
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(2, 40), (1, 1), (3, 2)])
 def test_scores_are_those_of_each_file_alone(files, workers, ahead, monkeypatch):
     monkeypatch.setattr(prediction, "WORKERS", workers)
     monkeypatch.setattr(prediction, "AHEAD_FILES", ahead)
-    judge = LoudnessJudge()
-    readings = judged(files, judge)
-    assert [reading.name for reading in readings] == files
-    assert max(judge.batches) <= judge.batch_size
-    assert sum(judge.batches) == sum(len(reading.scores) for reading in readings)
-    for number, reading in enumerate(readings):
+    scorer = LoudnessScorer()
+    readings = judged(files, scorer)
+    assert [recording.name for recording in readings] == files
+    assert max(scorer.batches) <= scorer.batch_size
+    assert sum(scorer.batches) == sum(len(recording.scores) for recording in readings)
+    for number, recording in enumerate(readings):
         if number == 5:
-            assert "cannot be decoded" in str(reading.error)
+            assert "cannot be decoded" in str(recording.error)
             continue
-        np.testing.assert_allclose(reading.scores, expected_scores(files[number], judge))
-        assert len(reading.judged()[0].places(judge.window)) == len(reading.scores)
+        np.testing.assert_allclose(recording.scores, expected_scores(files[number], scorer))
+        assert len(recording.judged()[0].places(scorer.window)) == len(recording.scores)
 
 
 def test_a_long_file_is_read_in_parts(tmp_path, speech, monkeypatch):
@@ -81,12 +81,12 @@ def test_a_long_file_is_read_in_parts(tmp_path, speech, monkeypatch):
     monkeypatch.setattr(sndfile, "BLOCK", 30_011)
     path = tmp_path / "long.flac"
     soundfile.write(path, np.concatenate([*speech, speech[0, :777]]), 16_000)
-    judge = LoudnessJudge()
-    (reading,) = judged([path], judge)
-    assert len(judge.batches) > 1
-    np.testing.assert_allclose(reading.scores, expected_scores(path, judge))
+    scorer = LoudnessScorer()
+    (recording,) = judged([path], scorer)
+    assert len(scorer.batches) > 1
+    np.testing.assert_allclose(recording.scores, expected_scores(path, scorer))
     end = (len(speech) * 64_000 + 777) / 16_000
-    assert reading.judged()[0].places(judge.window)[-1] == pytest.approx([end - 1, end])
+    assert recording.judged()[0].places(scorer.window)[-1] == pytest.approx([end - 1, end])
 
 
 def test_what_fails_late_leaves_the_others_alone(tmp_path, speech, monkeypatch):
@@ -95,8 +95,8 @@ def test_what_fails_late_leaves_the_others_alone(tmp_path, speech, monkeypatch):
     late.write_bytes(late.read_bytes()[:-20_000])
     soundfile.write(tmp_path / "good.wav", speech[0], 16_000)
     names = [str(tmp_path / name) for name in ("good.wav", "late.m4a", "none.wav")]
-    judge = LoudnessJudge()
-    rows = [make_row(r, judge) for r in judged([*names, names[0]], judge)]
+    scorer = LoudnessScorer()
+    rows = [make_row(r, scorer) for r in judged([*names, names[0]], scorer)]
     assert [row["status"] for row in rows] == ["ok", "not audio", "missing", "ok"]
     assert rows[3] | {"path": 0} == rows[0] | {"path": 0}
     for row in rows[1:3]:
@@ -109,15 +109,15 @@ def test_what_fails_late_leaves_the_others_alone(tmp_path, speech, monkeypatch):
 def test_the_first_row_does_not_wait_for_the_last_file(files, monkeypatch):
     """The files behind the first are held back until its row is out."""
     out = threading.Event()
-    read = Reading.read
+    read = Recording.read
 
     def late(self):
         assert self.name == files[0] or out.wait(60)
         return read(self)
 
-    monkeypatch.setattr(Reading, "read", late)
-    judge = LoudnessJudge()
-    rows = score_files((Reading(f, f, WINDOW) for f in files), judge)
+    monkeypatch.setattr(Recording, "read", late)
+    scorer = LoudnessScorer()
+    rows = score_files((Recording(f, f, WINDOW) for f in files), scorer)
     assert next(rows).name == files[0]
     out.set()
     assert len(list(rows)) == len(files) - 1
@@ -130,55 +130,54 @@ def test_nothing_is_read_far_ahead(files, monkeypatch):
     def readings():
         for file in files:
             taken.append(file)
-            yield Reading(file, file, WINDOW)
+            yield Recording(file, file, WINDOW)
 
-    rows = score_files(readings(), LoudnessJudge())
+    rows = score_files(readings(), LoudnessScorer())
     next(rows)
     assert len(taken) <= 6
     rows.close()  # and a stop leaves no thread behind that anyone waits for
 
 
-def row_of(scores, samples, speech, judge=None):
-    reading = Reading("a", "a", WINDOW)
+def row_of(scores, samples, speech, scorer=None):
+    recording = Recording("a", "a", WINDOW)
     channel = Channel("", samples / 16_000, spectrogram=False)
     channel.activity.seconds = samples / 16_000
     channel.activity.speech_seconds = speech and needed_speech(samples / 16_000)
     channel.activity.loudest_dbfs = -20.0
     channel.samples, channel.silent = samples, [False] * len(scores)
-    reading.channels.append(channel)
-    reading.scores, reading.finished = list(scores), True
-    return make_row(reading, judge or LoudnessJudge())
+    recording.channels.append(channel)
+    recording.scores, recording.finished = list(scores), True
+    return make_row(recording, scorer or LoudnessScorer())
 
 
 def test_evidence_is_what_speaks_most_for_the_verdict():
     row = row_of([1.0, 5.0, -0.5, 3.0, 2.0], 4 * WINDOW + 8_000, True)
     assert (row["verdict"], row["score"]) == ("spoof", pytest.approx(2.1))
     assert row["evidence"] == [
-        {"start": 1.0, "end": 2.0, "score": 5.0}, {"start": 3.0, "end": 4.0, "score": 3.0},
+        {"start": 1.0, "end": 2.0, "score": 5.0},
+        {"start": 3.0, "end": 4.0, "score": 3.0},
         {"start": 3.5, "end": 4.5, "score": 2.0},
-    ]  # fmt: skip
+    ]
     assert row["confidence"] == row["probability"] == pytest.approx(1 / (1 + np.exp(-2.1)))
     row = row_of([-1.0, 0.5, -2.0], 3 * WINDOW, True)
     assert row["verdict"] == "bonafide"
     assert [own["score"] for own in row["evidence"]] == [-2.0, -1.0]
     assert row["confidence"] == 1 - row["probability"] > 0.5
-    assert row_of([2.0], 9_000, True)["evidence"] == [
-        {"start": 0.0, "end": 0.5625, "score": 2.0}
-    ]  # fmt: skip
+    assert row_of([2.0], 9_000, True)["evidence"] == [{"start": 0.0, "end": 0.5625, "score": 2.0}]
 
 
 def test_silence_is_no_evidence(tmp_path, speech):
     sound = np.concatenate([np.zeros(WINDOW), speech[0, :WINDOW], np.zeros(WINDOW)])
     soundfile.write(tmp_path / "a.wav", sound, 16_000)
-    judge = LoudnessJudge()
-    judge.score_windows = lambda windows: np.where(windows.any(axis=1), -5.0, -9.0)
-    (reading,) = judged([tmp_path / "a.wav"], judge)
-    row = make_row(reading, judge)
+    scorer = LoudnessScorer()
+    scorer.score_windows = lambda windows: np.where(windows.any(axis=1), -5.0, -9.0)
+    (recording,) = judged([tmp_path / "a.wav"], scorer)
+    row = make_row(recording, scorer)
     assert row["score"] == pytest.approx(-23 / 3)  # in the mean, as in training
     assert row["evidence"] == [{"start": 1.0, "end": 2.0, "score": -5.0}]
-    judge.score_windows = lambda windows: np.where(windows.any(axis=1), -5.0, 9.0)
-    (reading,) = judged([tmp_path / "a.wav"], judge)
-    row = make_row(reading, judge)
+    scorer.score_windows = lambda windows: np.where(windows.any(axis=1), -5.0, 9.0)
+    (recording,) = judged([tmp_path / "a.wav"], scorer)
+    row = make_row(recording, scorer)
     assert (row["verdict"], row["evidence"]) == ("spoof", [])  # silence does not disagree either
 
 
@@ -194,10 +193,10 @@ def test_an_abstention_keeps_its_score():
 
 
 def test_a_threshold_decides_and_is_itself_spoof():
-    judge = LoudnessJudge()
-    judge.threshold = 2.0
-    assert row_of([2.0], WINDOW, True, judge)["verdict"] == "spoof"
-    row = row_of([np.nextafter(2.0, 0)], WINDOW, True, judge)
+    scorer = LoudnessScorer()
+    scorer.threshold = 2.0
+    assert row_of([2.0], WINDOW, True, scorer)["verdict"] == "spoof"
+    row = row_of([np.nextafter(2.0, 0)], WINDOW, True, scorer)
     assert row["verdict"] == "bonafide"
     assert row["confidence"] < 0.5  # as the docstring warns
     assert row["evidence"]
@@ -212,11 +211,11 @@ def test_a_call_is_judged_by_the_channel_that_looks_most_like_spoof(tmp_path, sp
     call = np.stack([0.1 * speech[0], speech[1]], axis=1)  # loud is spoof here
     for name, sound, side in (("a.wav", call, "right"), ("b.wav", call[:, ::-1], "left")):
         soundfile.write(tmp_path / name, sound, 16_000)
-        judge = LoudnessJudge()
-        (reading,) = judged([tmp_path / name], judge)
-        row = make_row(reading, judge)
+        scorer = LoudnessScorer()
+        (recording,) = judged([tmp_path / name], scorer)
+        row = make_row(recording, scorer)
         windows = speech[1].reshape(-1, WINDOW)
-        assert row["score"] == pytest.approx(judge.score_windows(windows).mean(), abs=0.01)
+        assert row["score"] == pytest.approx(scorer.score_windows(windows).mean(), abs=0.01)
         assert row["seconds"] == 4.0
         assert row["remarks"] == [
             "channels: left, right differ and are judged apart",
@@ -228,7 +227,9 @@ def test_a_call_is_judged_by_the_channel_that_looks_most_like_spoof(tmp_path, sp
 def test_a_telephone_gets_a_remark(tmp_path, speech):
     soundfile.write(tmp_path / "a.wav", soxr.resample(speech[0], 16_000, 8_000), 8_000)
     soundfile.write(tmp_path / "b.wav", speech[0], 16_000)
-    judge = LoudnessJudge()
-    rows = [make_row(own, judge) for own in judged([tmp_path / "a.wav", tmp_path / "b.wav"], judge)]
+    scorer = LoudnessScorer()
+    rows = [
+        make_row(own, scorer) for own in judged([tmp_path / "a.wav", tmp_path / "b.wav"], scorer)
+    ]
     assert [row["remarks"] for row in rows] == [[TELEPHONE_REMARK], []]
     assert TELEPHONE_REMARK.startswith("band: nothing above 4 kHz")

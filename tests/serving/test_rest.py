@@ -189,7 +189,7 @@ def test_foreign_paths(server, method, path, code, message):
         ({"signature_name": "audio_bytes", "instances": [{"b64": "#"}]}, "Unable to base64 decode"),
         ({"signature_name": "audio_bytes", "instances": [7]}, "is not of expected type: string"),
     ],
-)  # fmt: skip
+)
 def test_malformed_bodies(server, body, message):
     status, answer = predict(server, body)
     assert status == 400

@@ -5,7 +5,7 @@ from google.protobuf import text_format
 from packaging.version import Version
 from tensorflow_serving.config import model_server_config_pb2
 
-from tfpipeline.serving.root import check_name, read_labels, write_root
+from tfpipeline.serving.serving_root import check_name, read_labels, write_root
 
 
 def put(root, *versions):

@@ -4,27 +4,39 @@ import json
 
 import pytest
 
-from tfpipeline.serving.prediction import FIELDS
-from tfpipeline.serving.rows import RowFile, TableLines, csv_line, json_line, printable
+from tfpipeline.prediction.predict_files import FIELDS
+from tfpipeline.prediction.rows import RowFile, TableLines, csv_line, json_line, printable
 
 JUDGE = {"judge": "cnn", "fingerprint": "abc"}
 
 
 def row(path, score=1 / 3):
     return {
-        "path": path, "seconds": 8.1, "score": score, "llr": -1e-20, "probability": 0.1 + 0.2,
-        "verdict": "spoof", "confidence": 0.3, "reason": None, "status": "ok",
-        "remarks": ["header: tells no length, all that is there is read", "channels: \"l\",\nr"],
-        "evidence": [{"start": 0.0, "end": 4.0, "score": -1.5e-7},
-                     {"start": 4.1, "end": 8.1, "score": 2.0}],
-    }  # fmt: skip
+        "path": path,
+        "seconds": 8.1,
+        "score": score,
+        "llr": -1e-20,
+        "probability": 0.1 + 0.2,
+        "verdict": "spoof",
+        "confidence": 0.3,
+        "reason": None,
+        "status": "ok",
+        "remarks": ["header: tells no length, all that is there is read", 'channels: "l",\nr'],
+        "evidence": [
+            {"start": 0.0, "end": 4.0, "score": -1.5e-7},
+            {"start": 4.1, "end": 8.1, "score": 2.0},
+        ],
+    }
 
 
 def failed(path):
     return dict.fromkeys(FIELDS) | {
-        "path": path, "evidence": [], "status": "missing", "remarks": [],
+        "path": path,
+        "evidence": [],
+        "status": "missing",
+        "remarks": [],
         "reason": f'{path}: "no", such\nfile',
-    }  # fmt: skip
+    }
 
 
 PATHS = ["a.wav", 'q"u,o\nte.wav', "ü 音.wav", "\udcff.wav", " s .wav", "''"]

@@ -14,9 +14,8 @@ from tfpipeline.data.audio import SOURCE_RATES
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.opening import Audio
 from tfpipeline.evaluation.calibration import Calibration
-from tfpipeline.models.detector import build_detector
-from tfpipeline.models.scoring import ClipScorer
-from tfpipeline.serving import ragged
+from tfpipeline.models.detector import ClipScorer, build_detector
+from tfpipeline.serving import clip_batch as ragged
 from tfpipeline.serving.signatures import ServedDetector
 from tfpipeline.serving.status import (
     CLIPPED,
@@ -203,7 +202,8 @@ OTHER = {
     "zip": (lambda s: b"PK\x03\x04" + bytes(100), NOT_AUDIO),
     "truncated": (lambda s: wav(s[0])[:-1000], NOT_AUDIO),
     "4 GB promised": (
-        lambda s: wav(s[0], subtype="PCM_16")[:40] + b"\xf0\xff\xff\xff" + bytes(1900), SILENT,
+        lambda s: wav(s[0], subtype="PCM_16")[:40] + b"\xf0\xff\xff\xff" + bytes(1900),
+        SILENT,
     ),
     "zero channels": (lambda s: wav(s[0])[:22] + b"\0\0" + wav(s[0])[24:], NOT_AUDIO),
     "0 Hz": (lambda s: wav(s[0])[:24] + b"\0\0\0\0" + wav(s[0])[28:], NOT_AUDIO),
@@ -214,9 +214,10 @@ OTHER = {
     "no samples": (lambda s: wav(s[0][:0]), TOO_SHORT),
     "silence": (lambda s: wav(np.zeros(20_000)), SILENT),
     "an hour and a frame": (
-        lambda s: wav(np.zeros(3600 * 8000 + 1, np.int16), 8000, "PCM_U8"), TOO_LONG,
+        lambda s: wav(np.zeros(3600 * 8000 + 1, np.int16), 8000, "PCM_U8"),
+        TOO_LONG,
     ),
-}  # fmt: skip
+}
 
 
 def test_files_that_are_no_wav_get_a_status_each(served, scorer, speech):

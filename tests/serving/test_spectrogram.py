@@ -2,7 +2,7 @@ import librosa
 import numpy as np
 import pytest
 
-from tfpipeline.serving.spectrogram import FLOOR, HOP, MOST_COLUMNS, N_FFT, N_MELS, LongSpectrogram
+from tfpipeline.features.spectrogram import FLOOR, HOP, MOST_COLUMNS, N_FFT, N_MELS, LongSpectrogram
 
 
 def picture(waveform, cuts):
@@ -15,15 +15,18 @@ def picture(waveform, cuts):
 def test_a_short_clip_is_librosas_mel_spectrogram(speech):
     decibels, seconds = picture(speech[0], [5, 6, 30_000])
     expected = librosa.feature.melspectrogram(
-        y=speech[0], sr=16_000, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS,
-        window=np.hanning(N_FFT), pad_mode="constant",
-    ).T  # fmt: skip
+        y=speech[0],
+        sr=16_000,
+        n_fft=N_FFT,
+        hop_length=HOP,
+        n_mels=N_MELS,
+        window=np.hanning(N_FFT),
+        pad_mode="constant",
+    ).T
     assert seconds == HOP / 16_000
     assert abs(len(decibels) - len(expected)) <= 1
     shown = min(len(decibels), len(expected)) - 1
-    np.testing.assert_allclose(
-        decibels[:shown], 10 * np.log10(expected[:shown] + FLOOR), atol=0.01
-    )  # fmt: skip
+    np.testing.assert_allclose(decibels[:shown], 10 * np.log10(expected[:shown] + FLOOR), atol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,8 @@
 import contextlib
 import http.client
 import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -24,16 +21,16 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
+from tf_serving_stand_in.limits import Limits
+from tf_serving_stand_in.models import load_models
+from tf_serving_stand_in.server import open_stand_in
+from tf_serving_stand_in.versions import Version
 
 from tfpipeline.evaluation.scores import read_scores
-from tfpipeline.serving.client import open_client
+from tfpipeline.serving.client.client import open_client
 from tfpipeline.serving.contract import read_contract
-from tfpipeline.serving.stand_in.limits import Limits
-from tfpipeline.serving.stand_in.models import load_models
-from tfpipeline.serving.stand_in.server import open_stand_in
-from tfpipeline.serving.stand_in.versions import Version
+from tfpipeline.serving.savedmodel import warmup_requests
 from tfpipeline.serving.status import NOT_AUDIO, OK
-from tfpipeline.serving.warmup import warmup_requests
 
 
 @pytest.fixture(scope="module")
@@ -131,23 +128,26 @@ def test_foreign_requests_are_refused_by_code(server, predictions, speech):
         (request_of(server, waveform=speech[0]), "INVALID_ARGUMENT", ""),
         (
             request_of(server, outputs=["logit"], waveform=speech[:1]),
-            "INVALID_ARGUMENT", "output tensor alias not found in signature: logit",
+            "INVALID_ARGUMENT",
+            "output tensor alias not found in signature: logit",
         ),
         (
             request_of(server, outputs=["llr"] * 2, waveform=speech[:1]),
-            "INVALID_ARGUMENT", "duplicate output tensor alias: llr",
+            "INVALID_ARGUMENT",
+            "duplicate output tensor alias: llr",
         ),
         (
             with_content(good, "waveform", tensor_content=b"123"),
-            "INVALID_ARGUMENT", "tensor parsing error: waveform",
+            "INVALID_ARGUMENT",
+            "tensor parsing error: waveform",
         ),
-    ]  # fmt: skip
+    ]
     for request, code, message in cases:
         with pytest.raises(grpc.RpcError) as raised:
             predictions.Predict(request, timeout=60)
         assert raised.value.code().name == code, message
         assert message in raised.value.details()
-    assert predictions.Predict(good, timeout=60).outputs  # and the server goes on
+    assert predictions.Predict(good, timeout=60).outputs  # and the server continues
 
 
 def test_metadata_and_status(server, channel, predictions):
@@ -160,8 +160,14 @@ def test_metadata_and_status(server, channel, predictions):
     answer.metadata["signature_def"].Unpack(found)
     outputs = found.signature_def["audio_segments"].outputs
     assert set(outputs) == {
-        "score", "llr", "probability", "status", "window_score", "window_start", "windows",
-    }  # fmt: skip
+        "score",
+        "llr",
+        "probability",
+        "status",
+        "window_score",
+        "window_start",
+        "windows",
+    }
     request.metadata_field.append("weights")
     with pytest.raises(grpc.RpcError, match="INVALID_ARGUMENT"):
         predictions.GetModelMetadata(request, timeout=60)
@@ -182,8 +188,9 @@ def test_what_the_stand_in_does_not_do_it_says(stand_in):
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
             stub.Classify(classification_pb2.ClassificationRequest(), timeout=60)
-    code, _, text = raw(stand_in, b"POST /v1/models/small:classify HTTP/1.1\r\n"
-                              b"Content-Length: 2\r\n\r\n{}")  # fmt: skip
+    code, _, text = raw(
+        stand_in, b"POST /v1/models/small:classify HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
+    )
     assert code == 501
     assert "does not classify" in json.loads(text)["error"]
 
@@ -308,8 +315,10 @@ def test_a_large_grpc_message_is_refused(strict):
 
 def test_a_slow_client_is_cut_off(strict):
     """A request that stops in its headers, and one that stops in its body."""
-    for sent in (b"POST /v1/mo", b"POST /v1/models/small:predict HTTP/1.1\r\n"
-                 b"Content-Length: 50\r\n\r\n{"):  # fmt: skip
+    for sent in (
+        b"POST /v1/mo",
+        b"POST /v1/models/small:predict HTTP/1.1\r\nContent-Length: 50\r\n\r\n{",
+    ):
         with socket.create_connection(("127.0.0.1", strict.rest_port), timeout=30) as connection:
             connection.sendall(sent)
             assert connection.recv(1000) == b""
@@ -373,8 +382,10 @@ def test_more_requests_than_allowed_are_told_to_come_back(models, stand_in, monk
 
 
 def test_ports_are_not_shared(models, stand_in):
-    for ports in ({"grpc_port": stand_in.grpc_port, "rest_port": 0},
-                  {"grpc_port": 0, "rest_port": stand_in.rest_port}):  # fmt: skip
+    for ports in (
+        {"grpc_port": stand_in.grpc_port, "rest_port": 0},
+        {"grpc_port": 0, "rest_port": stand_in.rest_port},
+    ):
         with pytest.raises(OSError, match="port must be free on this machine"):
             open_stand_in(models, **ports)
 
@@ -403,8 +414,10 @@ def test_an_exported_run_is_served(tiny_run, tmp_path, capsys, monkeypatch):
     assert replayed == warmup
     running = open_stand_in(loaded, grpc_port=0, rest_port=0)
     try:
-        for address in (f"grpc://127.0.0.1:{running.grpc_port}/tiny/labels/stable",
-                        f"http://127.0.0.1:{running.rest_port}/tiny"):  # fmt: skip
+        for address in (
+            f"grpc://127.0.0.1:{running.grpc_port}/tiny/labels/stable",
+            f"http://127.0.0.1:{running.rest_port}/tiny",
+        ):
             with open_client(address) as client:
                 assert client.contract() == read_contract(root / "tiny" / "1")
                 for row, expected in zip(
@@ -439,9 +452,13 @@ def test_a_root_without_a_config_loads_all_versions(serving_root, tmp_path):
 
 @pytest.mark.parametrize(
     ("policy", "found"),
-    [("", [2]), ("latest { num_versions: 2 }", [1, 2]), ("all {}", [1, 2]),
-     ("specific { versions: 1 }", [1])],
-)  # fmt: skip
+    [
+        ("", [2]),
+        ("latest { num_versions: 2 }", [1, 2]),
+        ("all {}", [1, 2]),
+        ("specific { versions: 1 }", [1]),
+    ],
+)
 def test_version_policies(serving_root, tmp_path, policy, found):
     link_versions(tmp_path, serving_root, ("1", 1), ("2", 2))
     # As in a container, where the root has another name.
@@ -514,48 +531,3 @@ def test_an_empty_root_is_refused(tmp_path):
         load_models(tmp_path)
     with pytest.raises(ValueError, match="a serving root is a folder"):
         load_models(tmp_path / "absent")
-
-
-# The command
-
-
-def test_the_command_serves_until_it_is_stopped(serving_root):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tfpipeline.serve", "--root", str(serving_root), "--grpc-port", "0",
-         "--rest-port", "0", "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={key: value for key, value in os.environ.items() if not key.startswith("TF_CPP")},
-    )  # fmt: skip
-    try:
-        told = json.loads(process.stdout.readline())
-        assert told["models"] == {
-            "small": {"versions": [1, 2], "labels": {"stable": 1, "canary": 2}}
-        }
-        assert told["rest"].startswith("http://127.0.0.1:")
-        connection = http.client.HTTPConnection("127.0.0.1", int(told["rest"].rsplit(":")[-1]))
-        connection.request("GET", "/v1/models/small/versions/1")
-        assert connection.getresponse().status == 200
-        connection.close()
-        process.terminate()
-        assert process.wait(30) == 0
-        # After 2.17 TensorFlow notes a missing GPU before it reads the level of its log.
-        notes = ("WARNING: All log messages before", "I0000 ")
-        assert [line for line in process.stderr if not line.startswith(notes)] == []
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_bad_usage_is_one_line(tmp_path, capsys):
-    from tfpipeline import serve
-
-    cases = [
-        (["--root", str(tmp_path)], "must hold models.config, or folders"),
-        (["--root", str(tmp_path), "--rest-port", "70000"], "between 0 and 65535"),
-        (["--root", str(tmp_path), "--concurrent", "0"], "limits must be above 0"),
-    ]
-    for argv, message in cases:
-        assert serve.main(argv) == 2
-        error = capsys.readouterr().err
-        assert len(error.splitlines()) == 1
-        assert message in error

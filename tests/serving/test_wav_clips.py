@@ -12,7 +12,7 @@ from made import chunk, pcm_of, wav
 from tfpipeline.data.audio import SOURCE_RATES
 from tfpipeline.data.audio.checks import UnusableError
 from tfpipeline.data.audio.decode import decode
-from tfpipeline.serving.ragged import judge_sound
+from tfpipeline.serving.clip_batch import judge_sound
 from tfpipeline.serving.status import NOT_AUDIO, OK, SILENT, TOO_SHORT, UNSUPPORTED_FORMAT
 from tfpipeline.serving.wav_clips import decode_wav_clips
 
@@ -54,9 +54,13 @@ def assert_same(contents):
 def test_samples_and_channels(form, subtype, channels, speech):
     one, other = 0.5 * speech[0], 0.5 * speech[1]
     sound = {
-        "one": [one], "alike": [one, 0.7 * one], "apart": [one, other], "opposite": [one, -one],
-        "one silent": [0 * one, one], "mixed": [one, other, -0.8 * one, 0 * one],
-    }[channels]  # fmt: skip
+        "one": [one],
+        "alike": [one, 0.7 * one],
+        "apart": [one, other],
+        "opposite": [one, -one],
+        "one silent": [0 * one, one],
+        "mixed": [one, other, -0.8 * one, 0 * one],
+    }[channels]
     assert_same(written(np.stack(sound, axis=1), 16_000, subtype, form))
 
 
@@ -91,7 +95,7 @@ def test_sizes_that_lie(riff_size, data_size, speech):
         (lambda x: written(x[:700]), TOO_SHORT, "too short"),
         (lambda x: b"text", NOT_AUDIO, "no audio"),
     ],
-)  # fmt: skip
+)
 def test_what_one_refuses_so_does_the_other(make, status, message, speech):
     contents = make(speech[0])
     assert in_graph(contents)[1] == [status]

@@ -1,12 +1,10 @@
 """Fine-tuning: what is frozen, how fast each layer learns, averages; on a small network."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 
-from tfpipeline.config import CONFIGS, ModelConfig, TrainingConfig, load_config
+from tfpipeline.config import CONFIGS, TrainingConfig, load_config
 from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.models import NETWORKS
@@ -15,7 +13,7 @@ from tfpipeline.models.detector import build_detector
 from tfpipeline.models.image_network import image_network
 from tfpipeline.training import fit
 from tfpipeline.training.fit import fit_network
-from tfpipeline.training.optimiser import LayerwiseAdamW, build_optimiser, layer_factors
+from tfpipeline.training.optimizer import LayerwiseAdamW, build_optimizer, layer_factors
 
 
 def build_small():
@@ -50,19 +48,28 @@ def audio(clips):
 def config_of(*overrides, **options):
     config = load_config(
         CONFIGS / "resnet18.yaml",
-        ["training.epochs=2", "training.batch_size=4", "data.crop_seconds=1", "mel.n_mels=32",
-         "training.head_epochs=0", "training.layer_decay=1", "training.weight_average=0",
-         "training.tensorboard=false", *overrides],
-    )  # fmt: skip
-    return dataclasses.replace(config, model=ModelConfig("small", {"weights": "none", **options}))
+        [
+            "training.epochs=2",
+            "training.batch_size=4",
+            "data.crop_seconds=1",
+            "mel.n_mels=32",
+            "training.frozen_epochs=0",
+            "training.layerwise_lr_decay=1",
+            "training.ema_momentum=0",
+            "training.tensorboard=false",
+            *overrides,
+        ],
+    )
+    return config.replace({"model": {"name": "small", "weights": "none", **options}})
 
 
 def weights_of(detector):
     """Copies by path; random-number states have names that count up."""
     return {
         variable.path: variable.numpy().copy()
-        for variable in detector.model.variables if "seed_generator" not in variable.path
-    }  # fmt: skip
+        for variable in detector.model.variables
+        if "seed_generator" not in variable.path
+    }
 
 
 def begin(config):
@@ -76,20 +83,30 @@ def changed(before, now):
 
 
 def test_the_head_learns_first_alone(clips, audio, tmp_path):
-    config = config_of("training.head_epochs=2")
+    config = config_of("training.frozen_epochs=2")
     detector, _, pretrained = fit_network(config, clips, audio, tmp_path)
     moved = changed(begin(config), weights_of(detector))
     assert any(path.startswith("score") for path in moved)
     assert not any("conv" in path or path.startswith("norm") for path in moved)
     assert pretrained.source == "none"
-    both = config_of("training.head_epochs=1")
-    detector, selection, _ = fit_network(both, clips, audio, tmp_path / "both")
-    assert len(selection.history) == 2
 
 
-def test_batch_normalisation_stays_frozen_if_asked(clips, audio, tmp_path):
+def test_patience_waits_for_the_backbone(clips, audio, tmp_path, monkeypatch):
+    """The first epoch stays the best one; patience must not run out before the backbone learns."""
+    falling = iter(np.linspace(0.9, 0.1, 20).tolist())
+    monkeypatch.setattr("tfpipeline.training.selection.roc_auc", lambda *_: next(falling))
+    config = config_of("training.frozen_epochs=3", "training.epochs=8", "training.patience=2")
+    detector, kept, _ = fit_network(config, clips, audio, tmp_path)
+    assert kept.best["epoch"] == 1
+    assert len(kept.history) == 3 + 2
+    assert detector.backbone.get_layer("conv0").trainable
+
+
+def test_batch_normalization_stays_frozen_if_asked(clips, audio, tmp_path):
     for frozen in (True, False):
-        config = config_of("training.head_epochs=1", "training.epochs=3", freeze_batch_norm=frozen)
+        config = config_of(
+            "training.frozen_epochs=1", "training.epochs=3", freeze_batch_norm=frozen
+        )
         (tmp_path / str(frozen)).mkdir()
         detector, selection, _ = fit_network(config, clips, audio, tmp_path / str(frozen))
         # The last epoch's weights; the detector has the best one's.
@@ -111,9 +128,11 @@ def test_a_stopped_fine_tuning_goes_on_as_if_it_had_not_stopped(
     from tfpipeline.training.selection import Selection
 
     config = config_of(
-        "training.head_epochs=1", "training.epochs=3", "training.layer_decay=0.5",
-        "training.weight_average=0.9",
-    )  # fmt: skip
+        "training.frozen_epochs=1",
+        "training.epochs=3",
+        "training.layerwise_lr_decay=0.5",
+        "training.ema_momentum=0.9",
+    )
     whole = fit_network(config, clips, audio, tmp_path / "whole")[1]
     save = Selection.save
     for stop in (1, 2):
@@ -160,28 +179,30 @@ def test_layerwise_adamw_is_adamw_at_each_rate():
 
 def test_averages_are_those_of_the_formula():
     variable = keras.Variable(np.zeros(1), dtype="float32")
-    optimiser = LayerwiseAdamW(0.1, use_ema=True, ema_momentum=0.5)
-    optimiser.build([variable])
+    optimizer = LayerwiseAdamW(0.1, use_ema=True, ema_momentum=0.5)
+    optimizer.build([variable])
     average = None
     for _ in range(4):
-        optimiser.apply([keras.ops.ones(1)], [variable])
+        optimizer.apply([keras.ops.ones(1)], [variable])
         value = variable.numpy()
         average = value if average is None else 0.5 * average + 0.5 * value
-    optimiser.finalize_variable_values([variable])
+    optimizer.finalize_variable_values([variable])
     np.testing.assert_array_equal(variable.numpy(), value)
-    optimiser.put_averages_in()
+    optimizer.put_averages_in()
     np.testing.assert_allclose(variable.numpy(), average, rtol=1e-6)
 
 
 def test_settings_for_a_backbone_need_one():
-    with pytest.raises(ValueError, match=r"head_epochs and training\.layer_decay are for networks"):
-        build_optimiser(TrainingConfig(head_epochs=1), 10, None)
+    with pytest.raises(ValueError, match=r"frozen_epochs and training\.layerwise_lr_decay are"):
+        build_optimizer(TrainingConfig(frozen_epochs=1), 10, None)
 
 
 def test_bfloat16_for_image_networks_where_the_cpu_has_it(monkeypatch):
     for has, image, precision in (
-        (True, True, "mixed_bfloat16"), (True, False, "float32"), (False, True, "float32"),
-    ):  # fmt: skip
+        (True, True, "mixed_bfloat16"),
+        (True, False, "float32"),
+        (False, True, "float32"),
+    ):
         monkeypatch.setattr(fit, "cpu_has_bfloat16", lambda has=has: has)
         assert fit.device_settings(TrainingConfig(), image)["precision"] == precision
     assert fit.device_settings(TrainingConfig(precision="float32"), True)["precision"] == "float32"

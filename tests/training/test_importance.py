@@ -6,9 +6,9 @@ import pytest
 from sklearn.inspection import permutation_importance as reference
 from sklearn.linear_model import LogisticRegression
 
-from tfpipeline.features.handcrafted import HandcraftedFeatures
-from tfpipeline.training import importance
-from tfpipeline.training.importance import feature_group, permutation_importance
+from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
+from tfpipeline.training import fit_features as importance
+from tfpipeline.training.fit_features import feature_group, permutation_importance
 
 NAMES = ["useful", "mfcc_00_std", "mfcc_01_std", "noise"]
 
@@ -64,7 +64,7 @@ def test_seeded_and_on_some_rows_of_many(data, monkeypatch):
 
 
 def test_groups_of_the_real_names():
-    groups = {feature_group(name) for name in HandcraftedFeatures("everything").names}
+    groups = {feature_group(name) for name in HandcraftedFeatures("all").names}
     assert {"mfcc", "mfcc_delta", "lfcc_delta2", "log_mel", "contrast", "flux"} <= groups
     assert feature_group("mel_017_mean") == "mel"
     assert feature_group("waveform_max") == feature_group("waveform_skew") == "waveform"

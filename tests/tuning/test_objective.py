@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tfpipeline.data.clips import normalise_manifest
-from tfpipeline.tuning.objective import Objective, judge, parse_objective
+from tfpipeline.data.clips import normalize_manifest
+from tfpipeline.tuning.objective import Objective, measure, parse_objective
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def clips():
             "seconds": 2.0,
         }
     )
-    return normalise_manifest(table, "test").assign(part="validation")
+    return normalize_manifest(table, "test").assign(part="validation")
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def auc(clips, scores, rows):
 def test_auc_and_its_mean_over_folds(clips, scores):
     objective = parse_objective("auc", clips)
     every = np.ones(60, bool)
-    figures = judge(objective, [(clips, scores.to_numpy())])
+    figures = measure(objective, [(clips, scores.to_numpy())])
     assert figures["auc"] == pytest.approx(auc(clips, scores, every), abs=1e-12)
     halves = [np.arange(60) < 30, np.arange(60) >= 30]
     folds = [(clips[rows], scores[rows].to_numpy()) for rows in halves]
     expected = np.mean([auc(clips, scores, rows) for rows in halves])
-    assert judge(objective, folds)["auc"] == pytest.approx(expected, abs=1e-12)
+    assert measure(objective, folds)["auc"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_worst_group(clips, scores):
@@ -57,7 +57,7 @@ def test_worst_group(clips, scores):
     for name, rows in expected.items():
         objective = parse_objective(name, clips)
         assert objective.direction == "max"
-        value = judge(objective, [(clips, scores.to_numpy())])[name]
+        value = measure(objective, [(clips, scores.to_numpy())])[name]
         assert value == pytest.approx(min(auc(clips, scores, own) for own in rows), abs=1e-12)
 
 

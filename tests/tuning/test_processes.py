@@ -9,13 +9,17 @@ import pytest
 import yaml
 
 from tfpipeline.data.clips import write_manifest
-from tfpipeline.tuning import machines
+from tfpipeline.tuning import distributed as machines
 from tfpipeline.tuning.records import read_record, read_records
 
 SMALL = {
-    "training.batch_size": "4", "data.crop_seconds": "1", "model.channels": "[4, 8]",
-    "mel.n_mels": "32", "data.unseen_attacks": "[hifigan]", "augment": "{}",
-}  # fmt: skip
+    "training.batch_size": "4",
+    "data.crop_seconds": "1",
+    "model.channels": "[4, 8]",
+    "mel.n_mels": "32",
+    "data.unseen_attacks": "[hifigan]",
+    "augment": "{}",
+}
 POLL = 0.05  # seconds
 LONGEST = 300  # seconds that anything here may take
 
@@ -28,10 +32,19 @@ def command(tiny_corpus, tmp_path):
     (tmp_path / "space.yaml").write_text(yaml.safe_dump(plan))
     overrides = [text for pair in SMALL.items() for text in ("--set", "=".join(pair))]
     return [
-        sys.executable, "-m", "tfpipeline.tune", "--model", "cnn", *overrides,
-        "--data", f"manifest:{tmp_path / 'manifest.csv'}", "--space", str(tmp_path / "space.yaml"),
-        "--run", str(tmp_path / "run"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "tfpipeline.tune",
+        "--model",
+        "cnn",
+        *overrides,
+        "--data",
+        f"manifest:{tmp_path / 'manifest.csv'}",
+        "--space",
+        str(tmp_path / "space.yaml"),
+        "--run",
+        str(tmp_path / "run"),
+    ]
 
 
 @pytest.fixture
@@ -78,6 +91,7 @@ def epochs_told(run, trial):
     return [int(line.split()[1]) for line in log.splitlines() if line.startswith("epoch")]
 
 
+@pytest.mark.slow  # test_tune has a search that is stopped in this process
 def test_a_killed_search_goes_on_where_it_stopped(command, start, tmp_path):
     run = tmp_path / "run"
     first = start(command, "first")
@@ -99,6 +113,7 @@ def test_a_killed_search_goes_on_where_it_stopped(command, start, tmp_path):
     assert json.loads((run / "search.json").read_text())["trials"]["completed"] == 2
 
 
+@pytest.mark.slow
 def test_a_chief_and_two_workers_one_of_them_killed(command, start, tmp_path):
     run = tmp_path / "run"
     with socket.socket() as free:

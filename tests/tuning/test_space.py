@@ -3,17 +3,16 @@
 import pytest
 
 from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.tuning.distributed import check_space
 from tfpipeline.tuning.oracles import check_budget, hyperparameters, values_of
 from tfpipeline.tuning.space import (
     FIXED,
     Parameter,
-    Plan,
-    config_with,
+    SearchConfig,
     probes,
     read_plan,
     rounded,
 )
-from tfpipeline.tuning.start import check_space
 from tfpipeline.tuning.trial import is_classifier
 
 SHIPPED = sorted(CONFIGS.glob("tune_*.yaml"))
@@ -42,7 +41,7 @@ def test_every_shipped_space_fits_its_config(path):
             if found.is_active(own):
                 drawn[own.name] = own.random_sample(seed + len(drawn))
         values = values_of(plan.space, drawn)
-        config_with(base, values)
+        base.replace(values)
         for parameter in plan.space:
             if parameter.key in values and parameter.kind != "choice":
                 low, high = parameter.values
@@ -60,10 +59,13 @@ def test_values_reach_any_key_and_keep_their_types(tmp_path):
         "  training.learning_rate: {float: [1e-4, 1e-2], log: true}\n",
     )
     drawn = {
-        "mel.n_mels": 96, "model.channels": "[16, 32, 64]", "augment.snr_db": "[5, 10]",
-        "training.class_balance": "false", "training.learning_rate": 0.00123456,
-    }  # fmt: skip
-    config = config_with(load_config(CONFIGS / "cnn.yaml"), values_of(plan.space, drawn))
+        "mel.n_mels": 96,
+        "model.channels": "[16, 32, 64]",
+        "augment.snr_db": "[5, 10]",
+        "training.class_balance": "false",
+        "training.learning_rate": 0.00123456,
+    }
+    config = load_config(CONFIGS / "cnn.yaml").replace(values_of(plan.space, drawn))
     assert config.mel.n_mels == 96
     assert config.model.options["channels"] == [16, 32, 64]
     assert config.augment.snr_db == (5.0, 10.0)
@@ -113,9 +115,10 @@ def test_a_draw_beyond_the_range_is_brought_back(tmp_path):
         ("space: {mel.n_mels: {choice: [64], log: true}}", r"log and step belong to int and float"),
         ("space: {mel.n_mels: {int: [64, 80], when: {mel.place: model}}}", r"stands above it"),
         ("space: {a: {choice: [1]}, b: {int: [1, 2], when: {a: 2}}}", r"values of a: \[1\]"),
+        ("space: {training.layer_decay: {float: [0.5, 1]}}", r"now called training\.layerwise_lr"),
         ("[1", r"a space is a readable YAML file"),
     ],
-)  # fmt: skip
+)
 def test_bad_spaces_are_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         plan_of(tmp_path, text)
@@ -138,8 +141,13 @@ def test_a_missing_space_names_those_there_are(tmp_path):
         ("cnn", "mel.mels: {int: [1, 2]}", r"space at mel\.mels=1: unknown key mel\.mels"),
         ("cnn", "model.depth: {int: [1, 2]}", r"space at model\.depth=1: .*unknown key model\.d"),
         ("lightgbm", "model.dropout: {float: [0, 1]}", r"unknown key model\.dropout"),
-        ("cnn", "training.batch_size: {int: [0, 8]}", r"training\.batch_size must be at least 1"),
-        ("cnn", "augment.speed: {float: [0, 2]}", r"augment\.speed must lie in 0 … 1"),
+        (
+            "cnn",
+            "training.batch_size: {int: [0, 8]}",
+            r"batch_size must be an integer of at least 1",
+        ),
+        ("cnn", "augment.speed: {float: [0, 2]}", r"augment\.speed must be .* below 1"),
+        ("lightgbm", "features.set: {choice: [full, all]}", r"set full is now called selected"),
         ("cnn", "seed.x: {int: [1, 2]}", r"seed is not a section"),
         ("cnn", "model.name: {choice: [cnn, lightgbm]}", r"are searched apart"),
         ("cnn", "model.name: {choice: [cnn, svm]}", r"model\.name must be one of"),
@@ -154,12 +162,12 @@ def test_a_space_that_does_not_fit_its_config_is_refused(tmp_path, name, space, 
 @pytest.mark.parametrize(
     ("plan", "classifier", "message"),
     [
-        (Plan("hyperband", max_epochs=9, max_trials=5), False, r"hyperband counts epochs"),
-        (Plan("hyperband"), True, r"a classifier has none"),
-        (Plan("random", max_trials=5, max_epochs=3), True, r"not trained by epochs"),
-        (Plan("bayesian"), False, r"bayesian needs an end"),
-        (Plan("random", max_trials=0), False, r"max_trials must be more than 0"),
-        (Plan("hyperband", max_epochs=9, factor=1), False, r"factor must be 2 or more"),
+        (SearchConfig("hyperband", max_epochs=9, max_trials=5), False, r"hyperband counts epochs"),
+        (SearchConfig("hyperband"), True, r"a classifier has none"),
+        (SearchConfig("random", max_trials=5, max_epochs=3), True, r"not trained by epochs"),
+        (SearchConfig("bayesian"), False, r"bayesian needs an end"),
+        (SearchConfig("random", max_trials=0), False, r"max_trials must be more than 0"),
+        (SearchConfig("hyperband", max_epochs=9, factor=1), False, r"factor must be 2 or more"),
     ],
 )
 def test_a_budget_that_cannot_be_kept_is_refused(plan, classifier, message):

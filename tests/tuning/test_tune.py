@@ -12,28 +12,30 @@ from tensorflow.python.framework.func_graph import FuncGraph
 from tfpipeline import train, tune
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data import opening
-from tfpipeline.data.corpora import CORPORA
 from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
+from tfpipeline.training.selection import Selection
 from tfpipeline.tuning import trial as trials
-from tfpipeline.tuning.folds import grouped_folds
-from tfpipeline.tuning.objective import Objective
+from tfpipeline.tuning.objective import Objective, grouped_folds
 from tfpipeline.tuning.records import best_record, read_records
-from tfpipeline.tuning.trial import Bench, judge_on_validation
+from tfpipeline.tuning.trial import TrialContext, judge_on_validation
 
 TINY = ["--data", "tiny", "--set", "data.unseen_attacks=[hifigan]"]
 SMALL_CNN = [
-    *TINY, "--model", "cnn", "--set", "training.batch_size=4", "--set", "data.crop_seconds=1",
-    "--set", "model.channels=[4, 8]", "--set", "mel.n_mels=32",
-]  # fmt: skip
+    *TINY,
+    "--model",
+    "cnn",
+    "--set",
+    "training.batch_size=4",
+    "--set",
+    "data.crop_seconds=1",
+    "--set",
+    "model.channels=[4, 8]",
+    "--set",
+    "mel.n_mels=32",
+]
+pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "without_export")
 TREES = [*TINY, "--model", "lightgbm", "--set", "features.set=baseline", "--folds", "3"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny_in_the_table(tiny_corpus):
-    CORPORA["tiny"] = lambda path, split: tiny_corpus
-    yield
-    del CORPORA["tiny"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def bench(tiny_corpus):
     clips = hold_out_attacks(tiny_corpus, ["hifigan"])
     clips = clips[clips["part"].isin(["train", "validation"])].reset_index(drop=True)
     clips, audio, _ = open_audio(clips, "memory")
-    return Bench(clips, audio, Objective("auc", "max"), folds=3)
+    return TrialContext(clips, audio, Objective("auc", "max"), folds=3)
 
 
 def space_file(folder, space, **settings):
@@ -81,8 +83,14 @@ def test_a_search_leaves_its_files(searched):
     folder, _, _ = searched
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "plan.json", "trials", "trials.csv", "figures", "best.yaml", "search.json", "compared",
-    }  # fmt: skip
+        "plan.json",
+        "trials",
+        "trials.csv",
+        "figures",
+        "best.yaml",
+        "search.json",
+        "compared",
+    }
     for name in ("objective.png", "parameters.png"):
         assert (folder / "figures" / name).read_bytes().startswith(b"\x89PNG")
 
@@ -114,7 +122,7 @@ def test_no_clip_of_a_test_part_is_opened(searched, bench, tiny_corpus):
     _, _, seen = searched
     assert [set(clips["part"]) for clips in seen] == [{"train", "validation"}]
     with pytest.raises(ValueError, match=r"train and validation alone\. Received: clips of test"):
-        Bench(hold_out_attacks(tiny_corpus, ["hifigan"]), bench.audio, bench.objective)
+        TrialContext(hold_out_attacks(tiny_corpus, ["hifigan"]), bench.audio, bench.objective)
 
 
 def test_best_yaml_trains_to_what_the_search_saw(searched, tmp_path):
@@ -192,13 +200,20 @@ def test_a_search_in_which_nothing_completes_fails(tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def pruned(tmp_path_factory, tiny_in_the_table):
-    """A complete small Hyperband search over the CNN, compared on folds."""
+    """A complete small Hyperband search over the CNN."""
     folder = tmp_path_factory.mktemp("pruned")
     space = space_file(folder, {"training.learning_rate": {"float": [1e-3, 1e-1], "log": True}})
     argv = [
-        *SMALL_CNN, "--space", space, "--algorithm", "hyperband", "--max-epochs", "3", "--folds",
-        "3", "--run", str(folder / "run"),
-    ]  # fmt: skip
+        *SMALL_CNN,
+        "--space",
+        space,
+        "--algorithm",
+        "hyperband",
+        "--max-epochs",
+        "3",
+        "--run",
+        str(folder / "run"),
+    ]
     assert tune.main(argv) == 0
     return folder / "run"
 
@@ -228,6 +243,34 @@ def test_a_network_that_is_trained_on_equals_one_trained_at_once(pruned, bench, 
         assert second.figures[name] == pytest.approx(at_once[name], abs=2e-3)
 
 
+def test_a_search_that_is_stopped_in_a_trial_goes_on_there(tmp_path, monkeypatch):
+    space = space_file(tmp_path, {"training.learning_rate": {"float": [1e-3, 1e-1], "log": True}})
+    run, save = tmp_path / "run", Selection.save
+    argv = [*SMALL_CNN, "--space", space, "--max-trials", "1", "--max-epochs", "2"]
+    argv += ["--algorithm", "random", "--run", str(run)]
+    trial = run / "trials" / "trial_0"
+
+    def stop_in_the_trial(self):
+        save(self)
+        if trial.exists():
+            raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Selection, "save", stop_in_the_trial)
+        with pytest.raises(SystemExit):
+            tune.main(argv)
+    before = read_records(run)
+    assert [own.trial for own in before] == ["start"]
+    assert (trial / "checkpoint.npz").exists()
+    assert tune.main([*argv, "--resume"]) == 0
+    after = {own.trial: own for own in read_records(run)}
+    assert set(after) == {"start", "0"}
+    assert after["start"] == before[0]
+    assert after["0"].status == "completed"
+    epochs = [line for line in (trial / "log.txt").read_text().splitlines() if "epoch " in line]
+    assert [line.split()[1] for line in epochs] == ["1", "2"]
+
+
 def test_no_graph_of_a_network_stays_behind(bench, tmp_path):
     """The step's graph is 10 MB, and was kept for each network."""
 
@@ -242,6 +285,18 @@ def test_no_graph_of_a_network_stays_behind(bench, tmp_path):
     assert graphs() <= before
 
 
+@pytest.mark.slow
+def test_a_networks_best_trial_is_compared_with_its_start_on_folds(tmp_path):
+    space = space_file(tmp_path, {"training.learning_rate": {"float": [1e-3, 1e-1], "log": True}})
+    argv = [*SMALL_CNN, "--space", space, "--max-trials", "1", "--max-epochs", "1", "--folds", "3"]
+    assert tune.main([*argv, "--algorithm", "random", "--run", str(tmp_path / "run")]) == 0
+    summary = json.loads((tmp_path / "run" / "search.json").read_text())
+    assert summary["chosen_on"] == "folds"
+    aucs = [summary[name]["folds"]["auc"] for name in ("start", "best")]
+    assert aucs[summary["chosen"] != "start"] == max(aucs)
+
+
+@pytest.mark.slow  # the search over LightGBM has it, to the last digits
 def test_best_yaml_of_a_network_trains_to_what_the_search_saw(pruned, tmp_path):
     summary = json.loads((pruned / "search.json").read_text())
     argv = ["--config", str(pruned / "best.yaml"), "--run", str(tmp_path / "run")]
@@ -275,7 +330,7 @@ def test_features_are_computed_once_for_each_of_their_settings(bench, monkeypatc
     monkeypatch.setattr(
         trials, "training_features", lambda *own: calls.append(own[0]) or compute(*own)
     )
-    own = Bench(bench.clips, bench.audio, bench.objective)
+    own = TrialContext(bench.clips, bench.audio, bench.objective)
     for overrides in ([], ["model.learning_rate=0.2"], ["data.window_seconds=2"], []):
         config = load_config(CONFIGS / "lightgbm.yaml", ["features.set=baseline", *overrides])
         own.features(config)

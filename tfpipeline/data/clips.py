@@ -19,8 +19,16 @@ import pandas as pd
 from tfpipeline.files.atomic import atomic_file, write_table
 
 MANIFEST_COLUMNS = (
-    "path", "label", "speaker", "attack", "source", "part", "language", "codec", "seconds",
-)  # fmt: skip
+    "path",
+    "label",
+    "speaker",
+    "attack",
+    "source",
+    "part",
+    "language",
+    "codec",
+    "seconds",
+)
 LABELS = {"bonafide": 0, "spoof": 1}
 UNKNOWN = "-"
 
@@ -32,7 +40,7 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
     clips["path"] = [str(path.parent / clip) for clip in clips["path"]]
     if "seconds" in clips:
         clips["seconds"] = pd.to_numeric(clips["seconds"], errors="coerce")
-    return normalise_manifest(clips, source=str(path))
+    return normalize_manifest(clips, source=str(path))
 
 
 def write_manifest(path: str | Path, clips: pd.DataFrame) -> None:
@@ -53,7 +61,7 @@ def write_manifest(path: str | Path, clips: pd.DataFrame) -> None:
         write_table(path, table)
 
 
-def normalise_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
+def normalize_manifest(clips: pd.DataFrame, source: str) -> pd.DataFrame:
     """Puts a table into the manifest's form: every column there, labels known, ids unique.
 
     Args:
@@ -99,9 +107,10 @@ def _refuse_repeated(clips: pd.DataFrame, source: str) -> None:
     # What contradicts itself comes first: of the others, one row may simply be dropped.
     shown = ", ".join(map(str, [*both, *ids[~ids.isin(both)]][:3]))
     differ = (
-        f"{len(both)} of them with different labels: which is right?" if len(both)
+        f"{len(both)} of them with different labels: which is right?"
+        if len(both)
         else "with the same labels: drop the repeats."
-    )  # fmt: skip
+    )
     raise ValueError(
         f"{source}: each clip stands in a manifest once. Received: {shown}"
         f"{' …' if len(ids) > 3 else ''} more than once, {len(ids)} such ids, {differ}"
@@ -116,27 +125,29 @@ def check_parts(
     Args:
         clips: a manifest.
         source: what it was read from, named in errors.
-        apart: columns of which no value may stand on two sides.
+        apart: columns of which no value may overlap between splits.
     Raises:
-        ValueError: `train`, `validation` or `test` lacks a class, or a speaker or source recording
-            stands on two sides (`unseen` belongs to the side of `test`).
+        ValueError: `train` or `validation` lacks a class, or `test`, if there is one; or a speaker
+            or source recording overlaps between splits (`unseen` belongs to the side of `test`).
     """
-    for part in ("train", "validation", "test"):
+    needed = ["train", "validation"]
+    needed += ["test"] if {"test", "unseen"} & set(clips["part"]) else []
+    for part in needed:
         for label in LABELS:
             if not ((clips["part"] == part) & (clips["label"] == label)).any():
-                mend = "Is data.unseen_attacks taking them all away?"
+                fix = "Is data.unseen_attacks taking them all away?"
                 if part not in set(clips["part"]):
-                    mend = f"Name a part {part}, or no part at all, to have the clips split."
+                    fix = f"Name a part {part}, or no part at all, to have the clips split."
                 if set(clips["part"]) == {"test"}:
-                    mend = "All of it is a test set: train on another, and evaluate on this one."
+                    fix = "All of it is a test set: train on another, and evaluate on this one."
                 raise ValueError(
                     f"{source}: the {part} part needs clips of both classes. Received: none with "
-                    f"label {label}. {mend}"
+                    f"label {label}. {fix}"
                 )
     check_sides(clips, source, apart)
 
 
-def on_two_sides(clips: pd.DataFrame, column: str) -> list[str]:
+def overlapping_values(clips: pd.DataFrame, column: str) -> list[str]:
     """The known values of a column that stand on more than one side, sorted.
 
     `unseen` belongs to the side of `test`.
@@ -149,20 +160,20 @@ def on_two_sides(clips: pd.DataFrame, column: str) -> list[str]:
 def check_sides(
     clips: pd.DataFrame, source: str, columns: Sequence[str] = ("speaker", "source")
 ) -> None:
-    """Checks that no value of some columns stands on two sides.
+    """Checks that no value of some columns overlaps between splits.
 
     Raises:
         ValueError: one does (`unseen` belongs to the side of `test`).
     """
     for column in columns:
-        shared = on_two_sides(clips, column)
+        shared = overlapping_values(clips, column)
         if shared:
             name = shared[0]
             side = clips["part"].replace({"unseen": "test"})
             where = ", ".join(sorted(set(side[clips[column] == name])))
             raise ValueError(
-                f"{source}: no {column} stands on two sides. Received: {name} in {where}. "
-                "Split again by speaker."
+                f"{source}: no {column} overlaps between splits. Received: {name} in {where}. "
+                f"Split again by {column}, or train all the same with --allow-overlap."
             )
 
 

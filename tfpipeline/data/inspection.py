@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.clips import LABELS, UNKNOWN, on_two_sides
+from tfpipeline.data.clips import LABELS, UNKNOWN, overlapping_values
 
 PARTS = ("train", "validation", "test", "unseen")
 COUNTED = ("attack", "language", "codec", "corpus")
@@ -39,11 +39,12 @@ def part_table(clips: pd.DataFrame) -> pd.DataFrame:
     counts = table.columns.drop("hours")
     table[counts] = table[counts].fillna(0).astype(int)
     total = {
-        "part": "all", "clips": len(clips),
+        "part": "all",
+        "clips": len(clips),
         **{label: int((clips["label"] == label).sum()) for label in LABELS},
         **{f"{c}s": int(clips.loc[clips[c] != UNKNOWN, c].nunique()) for c in columns},
         "hours": clips["seconds"].sum(min_count=1) / 3600,
-    }  # fmt: skip
+    }
     return pd.concat([table.reset_index(), pd.DataFrame([total])], ignore_index=True)
 
 
@@ -53,7 +54,7 @@ def summarise(clips: pd.DataFrame) -> dict:
     Returns:
         `clips`, `parts` (rows of `part_table`), `values` (of `COUNTED` columns, value → clips of
         each label), `seconds` (quantiles of each label), `two_sides` (column → how many values
-        stand on two sides).
+        overlap between splits).
     """
     parts = part_table(clips).astype(object)
     values = {}
@@ -69,9 +70,8 @@ def summarise(clips: pd.DataFrame) -> dict:
         own = clips.loc[clips["label"] == label, "seconds"].dropna().to_numpy(float)
         if len(own):
             least, median, most = np.quantile(own, [0, 0.5, 1])
-            seconds[label] = {"least": least, "median": median, "most": most,
-                              "known": len(own)}  # fmt: skip
-    shared = {column: len(on_two_sides(clips, column)) for column in NAMED if column in clips}
+            seconds[label] = {"least": least, "median": median, "most": most, "known": len(own)}
+    shared = {column: len(overlapping_values(clips, column)) for column in NAMED if column in clips}
     return {
         "clips": len(clips),
         "parts": parts.where(parts.notna(), None).to_dict("records"),

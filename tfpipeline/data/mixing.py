@@ -44,8 +44,8 @@ def mix_corpora(names: Sequence[str], load: Callable[[str, bool], pd.DataFrame],
 
     Args:
         names: `NAME[:PATH]` of each.
-        load: `load_corpus`: of a name, and whether clips without parts are dealt out.
-        split: whether clips without parts are dealt out.
+        load: `load_corpus`: of a name, and whether clips without parts are assigned.
+        split: whether clips without parts are assigned.
     Returns:
         A manifest with the column `corpus`.
     Raises:
@@ -69,8 +69,8 @@ def mix_corpora(names: Sequence[str], load: Callable[[str, bool], pd.DataFrame],
     if not alone:
         return mixed
     rows = mixed["corpus"].isin(alone)
-    dealt, _ = split_by_best_group(mixed[rows], " + ".join(alone), one_class=True)
-    return pd.concat([mixed[~rows], dealt]).sort_index()
+    assigned, _ = split_by_best_group(mixed[rows], " + ".join(alone), one_class=True)
+    return pd.concat([mixed[~rows], assigned]).sort_index()
 
 
 def training_rows(clips: pd.DataFrame, balance: str, seed: int) -> np.ndarray:
@@ -110,7 +110,7 @@ def _named(clips: pd.DataFrame, label: str, prefixed: bool) -> pd.DataFrame:
 
 
 def _refuse_shared(tables: Mapping[str, pd.DataFrame]) -> None:
-    """Refuses a file that two corpora hold: it would count twice, or stand on two sides."""
+    """Refuses a file that two corpora hold: it would count twice, or overlap between splits."""
     paths = pd.concat([clips[["path", "corpus"]] for clips in tables.values()], ignore_index=True)
     again = paths["path"].duplicated()
     if again.any():

@@ -13,15 +13,14 @@ import tensorflow as tf
 
 from tfpipeline.data.audio import STEPS
 from tfpipeline.data.audio.decode import Decoded, decode
-from tfpipeline.data.decoded import DecodedFiles, to_steps
-from tfpipeline.data.lost import LostClips
+from tfpipeline.data.cache import DecodedFiles, free_bytes, to_steps
 from tfpipeline.data.screening import (
+    LostClips,
     Screening,
     drop_skipped,
     screen_clips,
     screen_once,
 )
-from tfpipeline.files.memory import free_bytes
 
 # Of the memory that is free; while the samples are put together, they are there twice.
 MEMORY_SHARE = 0.3
@@ -59,9 +58,12 @@ class Audio:
             place: self.remarks[row] for place, row in enumerate(taken) if row in self.remarks
         }
         return Audio(
-            lambda index: self.waveform(tf.gather(chosen, index)), len(chosen),
-            None if self.channels is None else self.channels[taken], remarks, self.lost,
-        )  # fmt: skip
+            lambda index: self.waveform(tf.gather(chosen, index)),
+            len(chosen),
+            None if self.channels is None else self.channels[taken],
+            remarks,
+            self.lost,
+        )
 
 
 def open_audio(
@@ -185,7 +187,7 @@ def _open_on_disk(clips: pd.DataFrame, decoded: DecodedFiles) -> tuple:
 
 
 def decode_missing(decoded: DecodedFiles, paths: pd.Series) -> tuple[int, Screening]:
-    """Decodes the clips that have no decoded file yet; what was stopped goes on where it was.
+    """Decodes the clips that have no decoded file yet; what was stopped continues where it was.
 
     Args:
         decoded: where they go.
@@ -211,9 +213,11 @@ def _stored(clip: Decoded) -> tuple[np.ndarray, int, tuple[str, ...]]:
 
 
 def _audio(
-    kept: pd.DataFrame, clips: pd.DataFrame, screening: Screening,
+    kept: pd.DataFrame,
+    clips: pd.DataFrame,
+    screening: Screening,
     source: Callable[[tf.Tensor], tf.Tensor] | DecodedFiles | None,
-) -> Audio:  # fmt: skip
+) -> Audio:
     """The audio of the clips that were kept.
 
     Args:

@@ -9,19 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK, is_telephone
 from tfpipeline.data.audio.decode import Decoded, decode
 from tfpipeline.files.archives import cache_folder
 from tfpipeline.files.atomic import write_json
+from tfpipeline.files.progress import Progress
 
 MAX_SKIPPED_SHARE = 0.05
 # Another version for other answers: a change of the decoder or of the checks raises it.
@@ -70,15 +75,13 @@ def screen_clips(paths: Sequence[str], keep: Callable[[int, Decoded], None]) -> 
         paths: of the clips.
         keep: called with the index and the waveform of each clip that can be used.
     """
-    from tqdm import tqdm
-
     screening = Screening()
-    with tqdm(total=len(paths), desc="decoding", unit="clip", ascii=" #", delay=2) as bar:
+    with Progress("decoding", len(paths), "clips") as bar:
         for index, found in enumerate(_decoded(paths)):
             screening.add(index, found)
             if not isinstance(found, str):
                 keep(index, found)
-            bar.update()
+            bar.advance()
     return screening
 
 
@@ -115,10 +118,14 @@ def screen_once(paths: Sequence[str], folder: Path | None = None) -> Screening:
         again = None
         screening = screen_clips(paths, lambda index, decoded: None)
     if again is None or len(again) > len(screening.reasons):
-        write_json(answer, {
-            "failed": sorted(screening.reasons), "channels": screening.channels,
-            "remarks": screening.remarks,
-        })  # fmt: skip
+        write_json(
+            answer,
+            {
+                "failed": sorted(screening.reasons),
+                "channels": screening.channels,
+                "remarks": screening.remarks,
+            },
+        )
     return screening
 
 
@@ -169,3 +176,60 @@ def _try(path: str) -> Decoded | str:
     if is_telephone(clip.waveform):
         return replace(clip, remarks=(*clip.remarks, TELEPHONE_REMARK))
     return clip
+
+
+class LostClips:
+    """Clips that could be read when a run was opened, and cannot any more.
+
+    Args:
+        paths: of all clips.
+    """
+
+    def __init__(self, paths: list[str]):
+        self._paths = paths
+        self._reasons: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def add(self, index: int, reason: str) -> None:
+        """Notes a clip, once, with a line.
+
+        Raises:
+            ValueError: there are too many.
+        """
+        with self._lock:
+            if index not in self._reasons:
+                self._reasons[index] = reason
+                print(f"left out from here on: {reason}", file=sys.stderr)
+        self.check()
+
+    def check(self) -> None:
+        """Raises ValueError if more than `MAX_SKIPPED_SHARE` of the clips are lost."""
+        number = len(self._reasons)
+        if number > MAX_SKIPPED_SHARE * len(self._paths):
+            raise ValueError(
+                f"at most {MAX_SKIPPED_SHARE:.0%} of the clips may get lost on the way. Received: "
+                f"{number} of {len(self._paths)}, such as {next(iter(self._reasons.values()))} "
+                "Bring them back, and run it again with --resume."
+            )
+
+    def table(self) -> pd.DataFrame:
+        """The table `path, reason`."""
+        rows = sorted(self._reasons)
+        return skipped_table(
+            [self._paths[row] for row in rows], [self._reasons[row] for row in rows]
+        )
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Turns TensorFlow's account of what `add` raised inside a pipeline into that one line."""
+        try:
+            yield
+        except tf.errors.NotFoundError as error:  # by tensorflow-io's way, which reads in the graph
+            missing = error.message.splitlines()[0].partition("; No such file")[0]
+            raise FileNotFoundError(
+                f"{missing}: no such file any more. Bring it back, and run the command again with "
+                "--resume, or --set data.decoder=auto, which leaves it out."
+            ) from None
+        except tf.errors.OpError:
+            self.check()
+            raise

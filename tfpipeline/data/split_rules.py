@@ -19,11 +19,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from tfpipeline.config import SplitConfig
-from tfpipeline.data.clips import LABELS
-from tfpipeline.data.groups import joined_groups, unit_hashes
-from tfpipeline.data.placing import fill_parts, place_groups
+from tfpipeline.config import DataConfig, SplitConfig
+from tfpipeline.data.clips import LABELS, overlapping_values
+from tfpipeline.data.groups import assign_groups, fill_parts, joined_groups, unit_hashes
 from tfpipeline.data.splits import SHARES
+
+NO_TEST = "there is no test part, so there is nothing to report on test"
 
 
 def split_clips(clips: pd.DataFrame, split: SplitConfig, source: str) -> tuple[pd.DataFrame, str]:
@@ -52,7 +53,7 @@ def split_clips(clips: pd.DataFrame, split: SplitConfig, source: str) -> tuple[p
             shares = {part: shares[part] for part in SHARES}
             said = f"fold {split.fold} of {split.folds}"
         elif split.rule == "stable":
-            parts, said = place_groups(groups, shares, split.seed), "split"
+            parts, said = assign_groups(groups, shares, split.seed), "split"
         else:
             strata = _strata(clips, split.stratify, source)
             of_group = fill_parts(groups, strata, clips["label"], shares, split.seed)
@@ -64,6 +65,35 @@ def split_clips(clips: pd.DataFrame, split: SplitConfig, source: str) -> tuple[p
     number = groups.groupby(parts).nunique().reindex(list(SHARES), fill_value=0)
     told = ", ".join(f"{part} {n}" for part, n in number.items())
     return clips, f"{said}: {number.sum()} {'groups' if by else 'files'} ({told})"
+
+
+def kept_apart(data: DataConfig) -> tuple[str, ...]:
+    """The columns of which no value may overlap between splits: what a config asks for, it gets."""
+    if data.allow_overlap:
+        return ()
+    return ("speaker", "source") if data.split is None else data.split.columns
+
+
+def split_notes(clips: pd.DataFrame, data: DataConfig) -> list[str]:
+    """What must be said of a run: no test part, or columns that overlap between splits and why.
+
+    Args:
+        clips: a manifest with parts.
+        data: the config that it was split by.
+    """
+    apart = kept_apart(data)
+    why = "data.allow_overlap lets them" if data.allow_overlap else "as data.split has it"
+    notes = [] if (clips["part"] == "test").any() else [NO_TEST]
+    for column in ("speaker", "source", "sentence"):
+        shared = (
+            overlapping_values(clips, column) if column in clips and column not in apart else []
+        )
+        if shared:
+            notes.append(
+                f"{len(shared)} values of {column} overlap between splits ({why}): the figures say "
+                f"little of a new {column}"
+            )
+    return notes
 
 
 def k_folds(clips: pd.DataFrame, groups: pd.Series, split: SplitConfig, source: str) -> np.ndarray:
@@ -136,16 +166,17 @@ def refuse_one_sided(
         state = "stays empty" if len(lacking) == 2 else f"gets no {lacking[0]} clip"
         held = (
             f"{len(sizes)} groups hold {lacking[0]} clips, the largest: {shown}"
-            if len(sizes) else f"no group holds {lacking[0]} clips"
-        )  # fmt: skip
-        mend = (
+            if len(sizes)
+            else f"no group holds {lacking[0]} clips"
+        )
+        fix = (
             "Too few groups: split by fewer columns, or add clips of others."
             if len(sizes) < len(SHARES)
             else "Try data.split.rule=balanced, another data.split.seed, or fewer columns."
-        )  # fmt: skip
+        )
         raise ValueError(
             f"{source}: a split needs clips of both classes in each part. Received: {part} {state}."
-            f" By {by_what}, {held}. {mend}"
+            f" By {by_what}, {held}. {fix}"
         )
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tfpipeline.data.clips import LABELS, UNKNOWN
-from tfpipeline.data.groups import joined_groups
-from tfpipeline.data.placing import place_groups, split_groups
+from tfpipeline.data.groups import assign_groups, joined_groups, split_groups
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 STABLE_FROM = 100  # groups; of fewer, a share by hash may be far from the one that is meant
@@ -29,7 +28,7 @@ def split_by_best_group(
     Fewer are cut at exact shares, and may move.
 
     Args:
-        clips: a normalised manifest; `part` is replaced.
+        clips: a normalized manifest; `part` is replaced.
         source: what the table was read from, named in errors.
         speakers_a_part: the fewest speakers that a part may have.
         one_class: whether it will do that each part has the classes that there are.
@@ -41,8 +40,10 @@ def split_by_best_group(
     clips, aside = clips.copy(), []
     classes = clips["label"].nunique() if one_class else len(LABELS)
     for columns, noun in (
-        (["speaker", "source"], "speaker"), (["source"], "source recording"), ([], "file"),
-    ):  # fmt: skip
+        (["speaker", "source"], "speaker"),
+        (["source"], "source recording"),
+        ([], "file"),
+    ):
         if columns and (clips[columns[0]] == UNKNOWN).all():
             continue
         groups = joined_groups(clips, columns)
@@ -57,7 +58,7 @@ def split_by_best_group(
                 said = f"split by {noun}: {counts.sum()} {noun}s ({said})"
                 if columns and len(named) < len(clips):
                     alone = len(clips) - len(named)
-                    said += f"; {alone} clips tell no {noun} and are dealt out alone"
+                    said += f"; {alone} clips tell no {noun} and are assigned alone"
                 return clips, "; ".join([said, *aside])
         if columns:
             aside.append(
@@ -114,7 +115,7 @@ def _automatic_parts(clips: pd.DataFrame, groups: pd.Series) -> Iterator[np.ndar
     """By hash, if groups are many and the shares come out well; then at exact shares."""
     names = pd.Series(groups.unique())
     if len(names) >= STABLE_FROM:
-        placed = place_groups(names, SHARES, seed=0)
+        placed = assign_groups(names, SHARES, seed=0)
         counts = pd.Series(placed).value_counts().reindex(list(SHARES), fill_value=0)
         if (counts >= NEAR * len(names) * pd.Series(SHARES)).all():
             yield groups.map(dict(zip(names, placed, strict=True))).to_numpy()

@@ -3,7 +3,7 @@
 Which clip is which is learnt when the run is opened: each is decoded by `audio.decode` first. WAV,
 FLAC of 16 and 24 bits, MP3 and Ogg Vorbis of a usual rate, about which nothing was noticed and
 whose channels are judged together, are decoded by the graph from then on, and are the same; all
-others go on through Python.
+others continue through Python.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ from tfpipeline.data.audio.wav_graph import decode_wav, on_grid
 
 # As `Decoded.format` names them; 0 is all else.
 FORMATS = {
-    "WAV": 1, "FLAC PCM_16": 2, "FLAC PCM_24": 3, "MP3 MPEG_LAYER_III": 4,
-    "MPEG MPEG_LAYER_III": 4, "OGG VORBIS": 5,
-}  # fmt: skip
+    "WAV": 1,
+    "FLAC PCM_16": 2,
+    "FLAC PCM_24": 3,
+    "MP3 MPEG_LAYER_III": 4,
+    "MPEG MPEG_LAYER_III": 4,
+    "OGG VORBIS": 5,
+}
 
 
 class GraphDecoder:

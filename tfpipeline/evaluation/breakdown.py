@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
 from tfpipeline.evaluation.bootstrap import ROUNDS
-from tfpipeline.evaluation.measures import Judge
+from tfpipeline.evaluation.measures import Evaluator
+from tfpipeline.files.atomic import write_table
 
 PARTS = ("train", "validation", "test", "unseen")
 GROUPS = ("attack", "corpus", "source", "speaker", "language", "codec", "duration")
@@ -55,9 +58,9 @@ def break_down(
                 f"--by names columns of the scores. Received: {column!r}. "
                 f"Columns: {', '.join(scores.columns)}."
             )
-    judge = Judge(None if threshold is None else threshold["value"], rounds)
-    parts = {part: judge.full(rows, part) for part, rows in _parts(scores)}
-    small = Judge(judge.threshold, min(rounds, GROUP_ROUNDS))
+    evaluator = Evaluator(None if threshold is None else threshold["value"], rounds)
+    parts = {part: evaluator.full(rows, part) for part, rows in _parts(scores)}
+    small = Evaluator(evaluator.threshold, min(rounds, GROUP_ROUNDS))
     groups: dict[str, dict[str, dict[str, dict]]] = {}
     for column in _columns(scores, by):
         found = groups.setdefault(column, {})
@@ -75,7 +78,8 @@ def break_down(
         "parts": parts,
         "groups": groups,
         "macro": {column: _macro(values) for column, values in groups.items()},
-        "notes": judge.notes + _few([note for note in small.notes if note not in judge.notes]),
+        "notes": evaluator.notes
+        + _few([note for note in small.notes if note not in evaluator.notes]),
     }
 
 
@@ -151,3 +155,35 @@ def _few(notes: list[str], most: int = 10) -> list[str]:
     """The first notes, and how many more there are."""
     more = [f"and {len(notes) - most} more notes like these"] if len(notes) > most else []
     return notes[:most] + more
+
+
+def remark_notes(parts: pd.Series, remarks: dict[int, tuple[str, ...]]) -> list[str]:
+    """A note for each kind of remark: how many clips of which part have it, and one of them.
+
+    Args:
+        parts: of the clips.
+        remarks: row → remarks, each `kind: what`.
+    """
+    counts: dict[str, Counter] = defaultdict(Counter)
+    examples: dict[str, str] = {}
+    for row, own in remarks.items():
+        for remark in own:
+            kind, _, what = remark.partition(": ")
+            counts[kind][parts.iloc[row]] += 1
+            examples.setdefault(kind, what)
+    return [
+        f"{kind}: remarks on {', '.join(f'{n} clips of {part}' for part, n in found.items())}, "
+        f"such as: {examples[kind]}; see remarks.csv"
+        for kind, found in sorted(counts.items())
+    ]
+
+
+def write_remarks(path: Path, table: pd.DataFrame, remarks: dict[int, tuple[str, ...]]) -> None:
+    """Writes `path, part, remark`, one row a remark; no file where there is none."""
+    rows = [
+        (table["path"].iloc[row], table["part"].iloc[row], remark)
+        for row, own in sorted(remarks.items())
+        for remark in own
+    ]
+    if rows:
+        write_table(path, pd.DataFrame(rows, columns=["path", "part", "remark"]))

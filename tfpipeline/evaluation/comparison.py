@@ -66,9 +66,14 @@ def compare_runs(tables: Mapping[str, pd.DataFrame], part: str) -> list[dict]:
     for run in aucs:
         if run == best:
             compared.append(
-                {"run": run, "n_clips": len(rows[run]), "difference": 0.0, "low": None,
-                 "high": None}
-            )  # fmt: skip
+                {
+                    "run": run,
+                    "n_clips": len(rows[run]),
+                    "difference": 0.0,
+                    "low": None,
+                    "high": None,
+                }
+            )
         else:
             compared.append({"run": run, **compare(rows[best], rows[run])})
     return compared
@@ -94,9 +99,10 @@ def common_part(tables: Mapping[str, pd.DataFrame]) -> str:
     if not shared:
         raise ValueError(
             "models are compared on one part. Received: tables without a common one: "
-            + "; ".join(f"{run}: {', '.join(sorted(own))}" for run, own in zip(tables, found,
-                                                                            strict=True))
-        )  # fmt: skip
+            + "; ".join(
+                f"{run}: {', '.join(sorted(own))}" for run, own in zip(tables, found, strict=True)
+            )
+        )
     return next((part for part in ("test", "all") if part in shared), sorted(shared)[0])
 
 

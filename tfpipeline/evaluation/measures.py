@@ -21,7 +21,7 @@ RANKED = ("auc", "auc_low", "auc_high", "eer", "eer_low", "eer_high")
 
 
 @dataclass
-class Judge:
+class Evaluator:
     """What does not change from rows to rows of one evaluation.
 
     Attributes:
@@ -63,9 +63,15 @@ class Judge:
         """`short`, and everything else: costs, rates at a rate, calibration."""
         figures = self.short(rows, where)
         names = (
-            "min_dcf", "act_dcf", "cllr", "min_cllr", "fpr_at_95_tpr", "tpr_at_1_fpr", "brier",
+            "min_dcf",
+            "act_dcf",
+            "cllr",
+            "min_cllr",
+            "fpr_at_95_tpr",
+            "tpr_at_1_fpr",
+            "brier",
             "ece",
-        )  # fmt: skip
+        )
         figures.update(dict.fromkeys(names))
         if figures["auc"] is None:
             return figures

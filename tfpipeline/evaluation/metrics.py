@@ -157,7 +157,7 @@ def error_rates(
 
 
 def min_dcf(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Minimum detection cost: the normalised cost at the best threshold for these very clips.
+    """Minimum detection cost: the normalized cost at the best threshold for these very clips.
 
     DCF = [C_fa (1 - π) P_fa + C_miss π P_miss] / min(C_fa (1 - π), C_miss π), with π = .05,
     C_fa = 1, C_miss = 10 in this module's words. 1 is what calling all clips alike costs.
@@ -307,7 +307,7 @@ def checked(
 
 
 def _cost(miss: np.ndarray, false_alarm: np.ndarray) -> np.ndarray:
-    """The normalised detection cost of rates."""
+    """The normalized detection cost of rates."""
     alarm_weight = COST_FALSE_ALARM * (1 - SPOOF_PRIOR)
     miss_weight = COST_MISS * SPOOF_PRIOR
     return (alarm_weight * false_alarm + miss_weight * miss) / min(alarm_weight, miss_weight)

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from tfpipeline.data.clips import LABELS, UNKNOWN
-from tfpipeline.data.corpora.labels import label_from_name
+from tfpipeline.data.corpora.reading.names import label_from_name
 from tfpipeline.evaluation.scores import NEEDED, check_scores, read_scores
 from tfpipeline.files.atomic import write_text
 
@@ -217,12 +217,14 @@ def _protocol(path: Path, lines: list[str]) -> pd.DataFrame:
                 f"{path}, row {number}: expected bonafide or spoof as cell {at + 1}, as in the "
                 f"first row. Received: {lines[number - 1][:80]!r}."
             )
-    table = pd.DataFrame({
-        "clip_id": [row[1] for row in rows],
-        "label": [row[at] for row in rows],
-        "speaker": [row[0] for row in rows],
-        "attack": [row[at - 1] if row[at] == "spoof" else UNKNOWN for row in rows],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "clip_id": [row[1] for row in rows],
+            "label": [row[at] for row in rows],
+            "speaker": [row[0] for row in rows],
+            "attack": [row[at - 1] if row[at] == "spoof" else UNKNOWN for row in rows],
+        }
+    )
     if at == 5:  # 2021
         table["codec"] = [row[2] for row in rows]
         table = table[[len(row) < 8 or row[7] == "eval" for row in rows]]

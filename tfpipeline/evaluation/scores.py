@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,20 @@ from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.files.atomic import atomic_file, write_table
 
 SCORE_COLUMNS = (
-    "clip_id", "path", "part", "label", "attack", "speaker", "source", "language", "codec",
-    "seconds", "score", "llr", "probability",
-)  # fmt: skip
+    "clip_id",
+    "path",
+    "part",
+    "label",
+    "attack",
+    "speaker",
+    "source",
+    "language",
+    "codec",
+    "seconds",
+    "score",
+    "llr",
+    "probability",
+)
 NUMBERS = ("seconds", "score", "llr", "probability")
 NEEDED = ("clip_id", "label", "score")
 
@@ -77,13 +89,16 @@ def read_scores(path: str | Path) -> pd.DataFrame:
                 table[column] = table[column].astype(object).fillna("").astype(str)
         else:
             table = pd.read_csv(
-                path, keep_default_na=False, converters=dict.fromkeys(NUMBERS, _cell),  # exact
+                path,
+                keep_default_na=False,
+                converters=dict.fromkeys(NUMBERS, _cell),  # exact
                 dtype={c: str for c in SCORE_COLUMNS if c not in NUMBERS},
-            )  # fmt: skip
+            )
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: expected a score table, CSV or Parquet. Received: {reason}")\
-            from None  # fmt: skip
+        raise ValueError(
+            f"{path}: expected a score table, CSV or Parquet. Received: {reason}"
+        ) from None
     return check_scores(table, str(path))
 
 
@@ -155,3 +170,37 @@ def _cell(text: str) -> float | str:
 def _first(rows: pd.Series) -> int:
     """The number of the first row that is marked, from 1."""
     return int(np.flatnonzero(rows)[0]) + 1
+
+
+UNDECIDED = 0.5  # for a clip that cannot be judged: a submission has a row for every clip
+
+
+def submission_table(ids: Sequence[str], probabilities: np.ndarray) -> pd.DataFrame:
+    """The rows of a submission.
+
+    Args:
+        ids: of all clips, in the order that the challenge has them in.
+        probabilities: float (n_clips,), of spoof; NaN becomes `UNDECIDED`.
+    Raises:
+        ValueError: lengths differ, an id stands there twice, or a probability is not in 0 … 1.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    if len(ids) != len(probabilities):
+        raise ValueError(
+            f"each id has one probability. Received: {len(ids)} ids, {len(probabilities)} of these."
+        )
+    repeated = pd.Series(list(ids)).duplicated()
+    if repeated.any():
+        first = list(ids)[int(np.flatnonzero(repeated)[0])]
+        raise ValueError(f"each clip stands in a submission once. Received: {first} twice.")
+    filled = np.where(np.isnan(probabilities), UNDECIDED, probabilities)
+    outside = (filled < 0) | (filled > 1)
+    if outside.any():
+        at = int(np.flatnonzero(outside)[0])
+        raise ValueError(f"a probability lies in 0 … 1. Received: {filled[at]} for {ids[at]}.")
+    return pd.DataFrame({"id": list(ids), "is_tts": filled})
+
+
+def write_submission(path: str | Path, ids: Sequence[str], probabilities: np.ndarray) -> None:
+    """Writes a submission as CSV, atomically; see `submission_table`."""
+    write_table(path, submission_table(ids, probabilities))

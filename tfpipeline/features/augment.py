@@ -6,6 +6,7 @@ on as if it had not stopped.
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
 
 from tfpipeline.config import AugmentConfig
@@ -81,3 +82,115 @@ def mixup(
     weight = tf.maximum(weight, 1.0 - weight)  # the label stays with the louder of the two
     mixed = weight[:, None] * waveform + (1 - weight[:, None]) * tf.roll(waveform, 1, axis=0)
     return mixed, weight * label + (1 - weight) * tf.roll(label, 1, axis=0)
+
+
+KNOTS = 6
+
+
+@keras.saving.register_keras_serializable("tfpipeline")
+class RandomEqualization(keras.layers.Layer):
+    """Adds to each spectrogram a smooth curve over frequency, the same in all its frames.
+
+    In dB a linear filter is such a curve. It is linear between `KNOTS` draws, evenly spread over
+    the mel bands; each example has its own.
+
+    Args:
+        eq_db: the draws lie in [-eq_db, eq_db]; 0 is off.
+        seed: of the draws.
+    """
+
+    def __init__(self, eq_db: float = 0.0, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.eq_db = eq_db
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, spectrogram: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Equalizes (batch, frames, n_mels) in dB in training; else returns it as it is."""
+        if not training or not self.eq_db:
+            return spectrogram
+        batch, bands = tf.shape(spectrogram)[0], spectrogram.shape[2]
+        knots = keras.random.uniform(
+            [batch, KNOTS], -self.eq_db, self.eq_db, seed=self.seed_generator
+        )
+        # The weight of knot k at band b falls off linearly from 1 to 0 at its neighbours.
+        places = tf.linspace(0.0, KNOTS - 1.0, bands)  # (n_mels,)
+        weights = tf.maximum(0.0, 1 - tf.abs(places[None, :] - tf.range(float(KNOTS))[:, None]))
+        curve = knots @ weights  # (batch, n_mels)
+        return spectrogram + curve[:, None, :]
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return {**super().get_config(), "eq_db": self.eq_db, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("tfpipeline")
+class SpectrogramMasking(keras.layers.Layer):
+    """SpecAugment's masks: bands of time and of frequency replaced by the spectrogram's mean.
+
+    The mean of the example itself is the filling, so that a mask is neither loud nor silent
+    whatever the scale. A mask's width is uniform in 0 … the widest; each example draws its own.
+
+    Reference: Park et al. (2019), "SpecAugment: a simple data augmentation method for automatic
+    speech recognition".
+
+    Args:
+        time_masks: masks along time a spectrogram.
+        time_mask_frames: the widest, in frames.
+        frequency_masks: masks along frequency a spectrogram.
+        frequency_mask_bins: the widest, in mel bands.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self,
+        time_masks: int = 0,
+        time_mask_frames: int = 40,
+        frequency_masks: int = 0,
+        frequency_mask_bins: int = 12,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.time_masks = time_masks
+        self.time_mask_frames = time_mask_frames
+        self.frequency_masks = frequency_masks
+        self.frequency_mask_bins = frequency_mask_bins
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, spectrogram: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Masks (batch, frames, n_mels) in training; returns it as it is otherwise."""
+        if not training:
+            return spectrogram
+        frames, bins = tf.shape(spectrogram)[1], tf.shape(spectrogram)[2]
+        keep = self._keep(spectrogram, frames, self.time_masks, self.time_mask_frames)[:, :, None]
+        keep &= self._keep(spectrogram, bins, self.frequency_masks, self.frequency_mask_bins)[
+            :, None, :
+        ]  # (batch, frames, n_mels)
+        filling = tf.reduce_mean(spectrogram, axis=[1, 2], keepdims=True)
+        return tf.where(keep, spectrogram, filling)
+
+    def _keep(self, like: tf.Tensor, length: tf.Tensor, masks: int, widest: int) -> tf.Tensor:
+        """bool (batch, length): False under a mask."""
+        batch = tf.shape(like)[0]
+        if not masks:
+            return tf.ones([batch, length], bool)
+        drawn = keras.random.uniform([2, batch, masks], seed=self.seed_generator)
+        size = tf.cast(length, tf.float32)
+        width = tf.minimum(tf.floor(drawn[0] * (widest + 1)), size)  # (batch, masks)
+        begin = tf.floor(drawn[1] * (size - width + 1))
+        places = tf.range(size)[None, None, :]
+        inside = (places >= begin[..., None]) & (places < (begin + width)[..., None])
+        return ~tf.reduce_any(inside, axis=1)  # (batch, length)
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "time_masks": self.time_masks,
+            "time_mask_frames": self.time_mask_frames,
+            "frequency_masks": self.frequency_masks,
+            "frequency_mask_bins": self.frequency_mask_bins,
+            "seed": self.seed,
+        }

@@ -7,14 +7,13 @@ in training, in scoring and in serving.
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfpipeline.config import FrontEndConfig
+from tfpipeline.config import AS_RECORDED, FrontEndConfig
 from tfpipeline.features.waveforms import check_waveforms
+from tfpipeline.files.strict import check
 
 TRANSITION_HZ = 35.0  # from what is removed to what is left as it is
 LOW_RATE = 500  # Hz; what is to be removed is estimated at this rate, at which it costs little
@@ -60,7 +59,8 @@ class Conditioning(keras.layers.Layer):
         sample_rate: int = 16_000,
         **kwargs,
     ):
-        FrontEndConfig(highpass_hz, level_dbfs)  # which checks the ranges
+        settings = {"highpass_hz": highpass_hz, "level_dbfs": level_dbfs}
+        check(FrontEndConfig, settings, type(self).__name__)
         kwargs.pop("dtype", None)
         super().__init__(dtype="float32", autocast=False, **kwargs)
         self.highpass_hz = highpass_hz
@@ -103,10 +103,9 @@ class Conditioning(keras.layers.Layer):
 
 def conditioning_layer(config: FrontEndConfig, sample_rate: int = 16_000) -> Conditioning | None:
     """The configured layer; None where nothing is to be done."""
-    if config == FrontEndConfig(None, None):
+    if config == AS_RECORDED:
         return None
-    settings = dataclasses.asdict(config)
-    return Conditioning(**settings, sample_rate=sample_rate, name="conditioning")
+    return Conditioning(**config.model_dump(), sample_rate=sample_rate, name="conditioning")
 
 
 class _Lowpass:
@@ -132,9 +131,10 @@ class _Lowpass:
         )
         self._block = BLOCK * step
         kernels = [
-            _block_kernel(between, step, 1), _block_kernel(narrow, 1, 1),
+            _block_kernel(between, step, 1),
+            _block_kernel(narrow, 1, 1),
             _block_kernel(between, 1, step),
-        ]  # fmt: skip
+        ]
         # Each output sums its inputs to 1, so that a constant comes out as it went in.
         self._kernels = [
             (kernel / kernel.sum(axis=(0, 1))).astype(np.float32) for kernel in kernels

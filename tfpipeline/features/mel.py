@@ -17,8 +17,7 @@ from tfpipeline.features.filterbank import (
     mel_filters,
     padded_window,
 )
-from tfpipeline.features.groups import in_groups
-from tfpipeline.features.waveforms import check_waveforms
+from tfpipeline.features.waveforms import check_waveforms, in_groups
 
 SETTINGS = (
     *("sample_rate", "n_fft", "hop_length", "win_length", "window", "center", "pad_mode", "power"),

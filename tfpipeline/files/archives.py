@@ -61,8 +61,10 @@ def fetch_wheel(wheel: Wheel, cache: Path | None = None) -> Path:
         command += ["--disable-pip-version-check", "--retries=2", "--timeout=20", "--quiet"]
         done = subprocess.run(
             [*command, "--dest", folder, wheel.requirement],
-            capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
         downloaded = Path(folder) / wheel.filename
         if done.returncode or not downloaded.exists():
             said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
@@ -97,10 +99,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _check(path: Path, wheel: Wheel, mend: str) -> None:
+def _check(path: Path, wheel: Wheel, fix: str) -> None:
     """Raises unless the file's SHA-256 is the wheel's."""
     received = sha256_of(path)
     if received != wheel.sha256:
         raise ValueError(
-            f"{path.name}: the SHA-256 must be {wheel.sha256}. Received: {received}. {mend}"
+            f"{path.name}: the SHA-256 must be {wheel.sha256}. Received: {received}. {fix}"
         )

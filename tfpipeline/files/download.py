@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tfpipeline.files.archives import sha256_of
 from tfpipeline.files.atomic import atomic_file
+from tfpipeline.files.progress import BYTES, Progress
 
 BLOCK = 1 << 16
 TIMEOUT = 30  # seconds without a byte
@@ -33,7 +35,7 @@ class Download:
 
 
 def fetch(download: Download, folder: Path) -> Path:
-    """Path of the checked file, downloaded with a progress bar if the folder does not hold it.
+    """Path of the checked file, downloaded if the folder does not hold it.
 
     Raises:
         ConnectionError: the address cannot be reached, or the transfer broke off.
@@ -49,6 +51,7 @@ def fetch(download: Download, folder: Path) -> Path:
             )
         return target
     folder.mkdir(parents=True, exist_ok=True)
+    print(f"downloading {download.filename} from {download.url} …", file=sys.stderr)
     with atomic_file(target) as partial:
         try:
             received = _transfer(download, partial)
@@ -67,16 +70,14 @@ def fetch(download: Download, folder: Path) -> Path:
 
 def _transfer(download: Download, partial: Path) -> str:
     """Writes the file and returns its SHA-256; never more bytes than it should have."""
-    from tqdm import tqdm
-
     digest, left = hashlib.sha256(), download.size
-    bar = tqdm(total=download.size, desc=download.filename, unit="B", unit_scale=True, ascii=" #")
+    bar = Progress(download.filename, download.size, BYTES)
     opened = urllib.request.urlopen(download.url, timeout=TIMEOUT)
     with opened as answer, Path(partial).open("wb") as file, bar:
         while left > 0 and (block := answer.read(min(BLOCK, left))):
             file.write(block)
             digest.update(block)
-            bar.update(len(block))
+            bar.advance(len(block))
             left -= len(block)
         if left or answer.read(1):
             raise OSError(f"{'fewer' if left else 'more'} than {download.size:,} bytes")

@@ -12,8 +12,7 @@ from collections.abc import Callable
 import keras
 
 from tfpipeline.models.backbones import BACKBONES
-from tfpipeline.models.baseline_cnn import build_baseline_cnn
-from tfpipeline.models.cnn import build_cnn
+from tfpipeline.models.cnn import build_baseline_cnn, build_cnn
 from tfpipeline.models.image_network import image_network
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfpipeline.data.audio.windows import cut_windows, repeat_to
-from tfpipeline.models.detector import Detector
+from tfpipeline.models.detector import DetectorModel
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,29 @@ class Evidence:
     evidence: np.ndarray
 
 
-def explain_window(detector: Detector, waveform: np.ndarray) -> Evidence:
-    """The evidence in the window of a clip that is furthest on the side of the clip's score.
+def explain_window(detector: DetectorModel, waveform: np.ndarray, threshold: float) -> Evidence:
+    """The evidence in the window of a clip that is furthest on the side of the clip's verdict.
 
     Args:
         detector: of a network.
         waveform: float32 (samples,) at 16 kHz.
+        threshold: of the run; a clip is called spoof where its score, the mean over its windows,
+            is not below it.
     """
     windows = cut_windows(waveform[None], detector.window)[0]  # (windows, window)
     spectrograms = detector.front_end(windows)
     scores = detector.body(spectrograms, training=False)[:, 0].numpy()
-    chosen = int(np.argmax(scores if scores.mean() > 0 else -scores))
+    chosen = int(np.argmax(scores if scores.mean() >= threshold else -scores))
     samples = int(tf.shape(repeat_to(waveform, detector.window))[0])
     return Evidence(
-        min(chosen * detector.window, samples - detector.window), float(scores[chosen]),
-        spectrograms[chosen].numpy(), evidence_map(detector, spectrograms[chosen : chosen + 1])[0],
-    )  # fmt: skip
+        min(chosen * detector.window, samples - detector.window),
+        float(scores[chosen]),
+        spectrograms[chosen].numpy(),
+        evidence_map(detector, spectrograms[chosen : chosen + 1])[0],
+    )
 
 
-def evidence_map(detector: Detector, spectrograms: tf.Tensor) -> np.ndarray:
+def evidence_map(detector: DetectorModel, spectrograms: tf.Tensor) -> np.ndarray:
     """HiResCAM of spectrograms, scaled up to their size.
 
     Args:
@@ -69,15 +73,17 @@ def evidence_map(detector: Detector, spectrograms: tf.Tensor) -> np.ndarray:
     return tf.image.resize(cells[..., None], size, "bilinear")[..., 0].numpy()
 
 
-def evidence_cells(detector: Detector, spectrograms: tf.Tensor) -> tf.Tensor:
+def evidence_cells(detector: DetectorModel, spectrograms: tf.Tensor) -> tf.Tensor:
     """The map at the network's own resolution, (batch, cells in time, cells in frequency)."""
     network = next(layer for layer in detector.body.layers if isinstance(layer, keras.Model))
     # What is flattened or pooled first: the last maps that still have places.
     features = next(
-        layer.input for layer in network.layers
+        layer.input
+        for layer in network.layers
         if not isinstance(layer, keras.layers.InputLayer)
-        and _rank(layer.input) == 4 and _rank(layer.output) < 4
-    )  # fmt: skip
+        and _rank(layer.input) == 4
+        and _rank(layer.output) < 4
+    )
     both = keras.Model(network.input, [features, network.output])
     with tf.GradientTape() as tape:
         spectrograms = tf.convert_to_tensor(spectrograms)

@@ -5,27 +5,31 @@ The front end conditions the waveform, and makes the log-mel spectrogram of it.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import typing
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from pydantic import create_model
 
 from tfpipeline.config import Config
 from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.data.opening import Audio
+from tfpipeline.data.pipeline import scoring_batches
+from tfpipeline.features.augment import RandomEqualization, SpectrogramMasking
 from tfpipeline.features.conditioning import conditioning_layer
-from tfpipeline.features.equalise import RandomEqualisation
-from tfpipeline.features.masking import SpectrogramMasking
 from tfpipeline.features.mel import LogMel
-from tfpipeline.features.normalise import SpectrogramNormalisation
-from tfpipeline.files.strict import checked
+from tfpipeline.features.normalize import SpectrogramNormalization
+from tfpipeline.files.strict import Section, check
 from tfpipeline.models import NETWORKS
 
 
 @dataclass(frozen=True)
-class Detector:
+class DetectorModel:
     """A network in its two parts and as a whole; the parts share their weights with the whole.
 
     Attributes:
@@ -58,14 +62,12 @@ def crop_samples(config: Config) -> int:
 
 
 def mel_layer(config: Config) -> LogMel:
-    """The configured log-mel front end, without normalisation."""
-    settings = dataclasses.asdict(config.mel)
-    for key in ("normalise", "place", "device"):
-        settings.pop(key)
+    """The configured log-mel front end, without normalization."""
+    settings = config.mel.model_dump(exclude={"normalize", "place", "device"})
     return LogMel(sample_rate=SAMPLE_RATE, name="log_mel", **settings)
 
 
-def build_detector(config: Config) -> Detector:
+def build_detector(config: Config) -> DetectorModel:
     """Builds the configured network, front end included, with fresh weights.
 
     Raises:
@@ -74,11 +76,11 @@ def build_detector(config: Config) -> Detector:
     window = window_samples(config)
     mel = mel_layer(config)
     # Fixed kernels, computed in full precision: half precision would lose the quiet bands.
-    normalisation = SpectrogramNormalisation(
-        config.mel.normalise, dtype="float32", name="normalisation"
+    normalization = SpectrogramNormalization(
+        config.mel.normalize, dtype="float32", name="normalisation"
     )
     augment = config.augment
-    equalisation = RandomEqualisation(
+    equalization = RandomEqualization(
         augment.eq_db, seed=config.seed, dtype="float32", name="equalisation"
     )
     masking = SpectrogramMasking(
@@ -95,11 +97,11 @@ def build_detector(config: Config) -> Detector:
     waveform = keras.Input((None,), name="waveform", dtype="float32")
     condition = conditioning_layer(config.front_end)
     conditioned = condition(waveform) if condition else waveform
-    front_end = keras.Model(waveform, normalisation(mel(conditioned)), name="front_end")
+    front_end = keras.Model(waveform, normalization(mel(conditioned)), name="front_end")
     spectrogram = keras.Input(network.input_shape[1:], name="spectrogram", dtype="float32")
-    body = keras.Model(spectrogram, network(masking(equalisation(spectrogram))), name="body")
+    body = keras.Model(spectrogram, network(masking(equalization(spectrogram))), name="body")
     model = keras.Model(waveform, body(front_end(waveform)), name=config.model.name)
-    return Detector(front_end, body, model, window)
+    return DetectorModel(front_end, body, model, window)
 
 
 def _build_network(config: Config, frames: int) -> keras.Model:
@@ -112,23 +114,79 @@ def _build_network(config: Config, frames: int) -> keras.Model:
 
 
 def model_options(build: typing.Callable, config: Config) -> dict[str, Any]:
-    """The config's options for a builder, typed as its keyword arguments are.
+    """The config's options for a builder, typed and bounded as its keyword arguments are.
 
     Raises:
-        ValueError: an option that the builder does not have, or of the wrong type.
+        ValueError: options that the builder does not have, or that break their rules.
     """
-    hints = typing.get_type_hints(build)
-    known = [
-        parameter.name
+    hints = typing.get_type_hints(build, include_extras=True)
+    known = {
+        parameter.name: (hints[parameter.name], parameter.default)
         for parameter in inspect.signature(build).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
-    ]
-    options = {}
-    for key, value in config.model.options.items():
-        if key not in known:
-            raise ValueError(
-                f"config {config.name}: unknown key model.{key}. Known keys for model "
-                f"{config.model.name}: name, {', '.join(known)}"
+    }
+    kind = create_model("Options", __base__=Section, **known)
+    options = check(kind, config.model.options, f"config {config.name}", "model.")
+    return {key: getattr(options, key) for key in options.model_fields_set}
+
+
+class ClipScorer:
+    """Scores clips with one compiled graph, whatever the batch.
+
+    A clip's score is the mean of its windows' log-odds, of channels that are judged apart the
+    highest of their means.
+
+    Args:
+        model: waveform (batch, samples) → log-odds (batch, 1).
+        window: samples in a window.
+        batch_size: windows scored at once; it does not change the scores.
+    """
+
+    def __init__(self, model: keras.Model, window: int, batch_size: int = 32):
+        self.window = window
+        self.batch_size = batch_size
+        self._score = tf.function(
+            lambda waveform: model(waveform, training=False)[:, 0],
+            input_signature=[tf.TensorSpec([None, window], tf.float32)],
+        )
+
+    def score_clips(self, audio: Audio) -> np.ndarray:
+        """The raw log-odds of each clip, float64 (n_clips,), higher = more likely spoof.
+
+        NaN of a clip that was lost on the way.
+
+        Raises:
+            ValueError: too many were.
+        """
+        places, scores = [np.zeros(0, np.int64)], [np.zeros(0)]
+        with audio.lost.told():
+            for index, waveform in scoring_batches(audio, self.window, self.batch_size):
+                places.append(index.numpy())
+                scores.append(self._score(waveform).numpy().astype(np.float64))
+        places, scores = np.concatenate(places), np.concatenate(scores)
+        # The windows of a channel lie side by side, and each channel of a clip has as many.
+        channels = np.ones(audio.n_clips, int) if audio.channels is None else audio.channels
+        counts = np.bincount(places, minlength=audio.n_clips)
+        first = np.repeat(np.cumsum(channels) - channels, counts)
+        rank = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+        channel = first + rank // np.maximum(1, np.repeat(counts // channels, counts))
+        with np.errstate(invalid="ignore"):
+            means = np.bincount(channel, scores, channels.sum()) / np.bincount(
+                channel, minlength=channels.sum()
             )
-        options[key] = checked(value, hints[key], f"config {config.name}: model.{key}")
-    return options
+        return np.maximum.reduceat(means, np.cumsum(channels) - channels) if len(means) else means
+
+    def score_waveform(self, waveform: np.ndarray) -> float:
+        """The raw log-odds of one waveform, float32 (samples,)."""
+        samples = tf.constant(waveform)
+        return float(self.score_clips(Audio(lambda index: samples, 1))[0])
+
+
+def without_lost(
+    clips: pd.DataFrame, audio: Audio, scores: np.ndarray
+) -> tuple[pd.DataFrame, Audio, np.ndarray]:
+    """Clips, their audio and scores without the clips that were lost on the way."""
+    there = ~np.isnan(scores)
+    if there.all():
+        return clips, audio, scores
+    return clips[there].reset_index(drop=True), audio.subset(there), scores[there]

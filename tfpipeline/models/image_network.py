@@ -1,7 +1,7 @@
 """An image network on mel-spectrograms: picture, backbone, pooling, head.
 
 The spectrogram becomes a picture with time to the right and frequency upwards or downwards, as one
-likes: an ImageNet network has seen neither. Batch normalisation of each channel takes it to mean 0
+likes: an ImageNet network has seen neither. Batch normalization of each channel takes it to mean 0
 and deviation 1, which is what the backbones were trained on, by the same constants in training and
 serving. All before the head takes any length of clip.
 """
@@ -14,9 +14,10 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from tfpipeline.features.cepstra import delta
+from tfpipeline.config import Count, ShareBelowOne
+from tfpipeline.features.handcrafted.spectral import delta
 from tfpipeline.models.backbones import BACKBONES
-from tfpipeline.models.batch_norm import batch_normalisation
+from tfpipeline.models.layers import batch_normalization
 
 
 @keras.saving.register_keras_serializable(package="tfpipeline")
@@ -43,8 +44,8 @@ def image_network(backbone: str) -> Callable[..., keras.Model]:
         weights: str = "imagenet",
         image_channels: Literal["repeat", "deltas", "learned"] = "repeat",
         image_size: tuple[int, ...] | None = None,
-        hidden: tuple[int, ...] = (),
-        dropout: float = 0.2,
+        hidden: tuple[Count, ...] = (),
+        dropout: ShareBelowOne = 0.2,
         freeze_batch_norm: bool = False,
     ) -> keras.Model:
         """Builds the network from a log-mel spectrogram to a score, with random weights.
@@ -60,7 +61,7 @@ def image_network(backbone: str) -> Callable[..., keras.Model]:
                 bands, as many columns as frames.
             hidden: widths of dense layers before the score.
             dropout: before each dense layer.
-            freeze_batch_norm: keep the backbone's batch normalisation as it was pretrained.
+            freeze_batch_norm: keep the backbone's batch normalization as it was pretrained.
         Returns:
             Model from (batch, frames, n_mels) to the log-odds of spoof, float32 (batch, 1).
         """
@@ -96,7 +97,7 @@ def _image(spectrogram: keras.KerasTensor, n_mels: int, channels: str) -> keras.
     else:
         x = keras.layers.Reshape((-1, n_mels, 1), name="one_channel")(spectrogram)
     x = keras.layers.Permute((2, 1, 3), name="picture")(x)
-    x = batch_normalisation(momentum=0.9, name="image_normalisation")(x)
+    x = batch_normalization(momentum=0.9, name="image_normalisation")(x)
     if channels == "repeat":
         return keras.layers.Concatenate(name="three_channels")([x, x, x])
     if channels == "learned":

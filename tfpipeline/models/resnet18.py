@@ -5,14 +5,14 @@ Layers carry torchvision's names, so that its state dict says which weights are 
 Reference:
     He et al. (2016), https://arxiv.org/abs/1512.03385; `torchvision/models/resnet.py`, which pads
     explicitly before convolutions and pooling (Keras's "same" pads even sizes on the other side)
-    and normalises with epsilon 1e-5.
+    and normalizes with epsilon 1e-5.
 """
 
 from __future__ import annotations
 
 import keras
 
-from tfpipeline.models.batch_norm import batch_normalisation
+from tfpipeline.models.layers import batch_normalization
 
 STAGES = (64, 128, 256, 512)
 BLOCKS = 2
@@ -22,12 +22,12 @@ def build_resnet18() -> keras.Model:
     """The network without its classifier.
 
     Returns:
-        Model from images (batch, height, width, 3), normalised, to (batch, height / 32,
+        Model from images (batch, height, width, 3), normalized, to (batch, height / 32,
         width / 32, 512), rounded up.
     """
     image = keras.Input((None, None, 3), name="image")
     x = _convolution(image, 64, 7, 2, "conv1")
-    x = _normalised(x, "bn1")
+    x = _normalized(x, "bn1")
     x = keras.layers.Activation("relu", name="relu")(x)
     # torchvision pads with -inf, which behind a ReLU is the same as zeros.
     x = keras.layers.ZeroPadding2D(1, name="maxpool.pad")(x)
@@ -42,13 +42,13 @@ def build_resnet18() -> keras.Model:
 def _basic_block(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:
     shortcut = x
     x = _convolution(x, filters, 3, stride, f"{name}.conv1")
-    x = _normalised(x, f"{name}.bn1")
+    x = _normalized(x, f"{name}.bn1")
     x = keras.layers.Activation("relu", name=f"{name}.relu1")(x)
     x = _convolution(x, filters, 3, 1, f"{name}.conv2")
-    x = _normalised(x, f"{name}.bn2")
+    x = _normalized(x, f"{name}.bn2")
     if stride > 1:
         shortcut = _convolution(shortcut, filters, 1, stride, f"{name}.downsample.0")
-        shortcut = _normalised(shortcut, f"{name}.downsample.1")
+        shortcut = _normalized(shortcut, f"{name}.downsample.1")
     x = keras.layers.Add(name=f"{name}.add")([x, shortcut])
     return keras.layers.Activation("relu", name=f"{name}.relu2")(x)
 
@@ -62,10 +62,15 @@ def _convolution(
     else:
         padding = "same"  # the same on both sides where nothing is skipped
     return keras.layers.Conv2D(
-        filters, size, stride, padding=padding, use_bias=False,
-        kernel_initializer="he_normal", name=name,
-    )(x)  # fmt: skip
+        filters,
+        size,
+        stride,
+        padding=padding,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
 
 
-def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return batch_normalisation(momentum=0.9, epsilon=1e-5, name=name)(x)
+def _normalized(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return batch_normalization(momentum=0.9, epsilon=1e-5, name=name)(x)

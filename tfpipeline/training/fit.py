@@ -1,4 +1,4 @@
-"""Fitting a network: stream, loss, optimiser, precision, and the loop over epochs."""
+"""Fitting a network: stream, loss, optimizer, precision, and the loop over epochs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,25 @@ from tfpipeline.config import Config, TrainingConfig
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.mixing import training_rows
 from tfpipeline.data.opening import Audio
-from tfpipeline.data.pipeline import steps_per_epoch, training_batches
-from tfpipeline.data.placement import default_device, distribution, map_on_device
+from tfpipeline.data.pipeline import (
+    default_device,
+    distribution,
+    map_on_device,
+    steps_per_epoch,
+    training_batches,
+)
 from tfpipeline.features.augment import augment_waveforms
 from tfpipeline.models import NETWORKS
 from tfpipeline.models.backbones import BACKBONES
-from tfpipeline.models.detector import Detector, build_detector, crop_samples, model_options
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.detector import (
+    ClipScorer,
+    DetectorModel,
+    build_detector,
+    crop_samples,
+    model_options,
+)
 from tfpipeline.models.weights import Pretrained, load_pretrained
-from tfpipeline.training.optimiser import build_optimiser
+from tfpipeline.training.optimizer import build_optimizer
 from tfpipeline.training.selection import Selection
 
 
@@ -53,17 +63,17 @@ def cpu_has_bfloat16() -> bool:
 
 def fit_network(
     config: Config, clips: pd.DataFrame, audio: Audio, folder: Path, until: int | None = None
-) -> tuple[Detector, Selection, Pretrained | None]:
+) -> tuple[DetectorModel, Selection, Pretrained | None]:
     """Trains the configured network and leaves it with the best epoch's weights.
 
     Args:
         config: of the run.
         clips: a manifest with `train` and `validation` parts.
         audio: of the same clips.
-        folder: of the run; takes the checkpoint, from which a stopped run goes on, and the
+        folder: of the run; takes the checkpoint, from which a stopped run continues, and the
             TensorBoard log.
         until: the epoch to stop after for now, on the schedule of all `training.epochs`; a later
-            call with the same folder goes on. None: the last one.
+            call with the same folder continues. None: the last one.
     Returns:
         The detector, float32 whatever the training precision; the epochs' history; and what its
         backbone began with, None where it has none. After Ctrl-C the best epoch so far is returned,
@@ -88,7 +98,7 @@ def fit_network(
             pretrained = _load_backbone(config, detector)
             trained = detector.body if config.mel.place == "pipeline" else detector.model
             trained.compile(
-                optimizer=build_optimiser(training, steps, detector.backbone),
+                optimizer=build_optimizer(training, steps, detector.backbone),
                 loss=keras.losses.BinaryCrossentropy(
                     from_logits=True, label_smoothing=training.label_smoothing
                 ),
@@ -104,17 +114,18 @@ def fit_network(
         training.patience,
         folder / "checkpoint.npz",
         steps * training.batch_size,
+        training.frozen_epochs,
     )
     selection.set_model(trained)
     done = selection.restore()
     fixed = _fixed_layers(detector)
     last = min(until or training.epochs, training.epochs)
     try:
-        for end in sorted({min(training.head_epochs, last), last}):
+        for end in sorted({min(training.frozen_epochs, last), last}):
             if done >= end or selection.exhausted:
                 continue
             if detector.backbone is not None:
-                detector.backbone.trainable = end > training.head_epochs
+                detector.backbone.trainable = end > training.frozen_epochs
                 for layer in fixed:
                     layer.trainable = False
                 trained.train_function = None  # traced anew, for the variables that learn now
@@ -137,7 +148,7 @@ def fit_network(
     return _in_float32(config, detector), selection, pretrained
 
 
-def _load_backbone(config: Config, detector: Detector) -> Pretrained | None:
+def _load_backbone(config: Config, detector: DetectorModel) -> Pretrained | None:
     if detector.backbone is None:
         return None
     # The builder owns the default of what a config leaves out.
@@ -145,14 +156,14 @@ def _load_backbone(config: Config, detector: Detector) -> Pretrained | None:
     return load_pretrained(detector.backbone, config.model.name, source)
 
 
-def _fixed_layers(detector: Detector) -> list[keras.Layer]:
+def _fixed_layers(detector: DetectorModel) -> list[keras.Layer]:
     """Layers of the backbone that its builder froze for good."""
     layers = detector.backbone.layers if detector.backbone is not None else []
     return [layer for layer in layers if layer.weights and not layer.trainable]
 
 
 def training_stream(
-    config: Config, detector: Detector, audio: Audio, clips: pd.DataFrame, start_step: int = 0
+    config: Config, detector: DetectorModel, audio: Audio, clips: pd.DataFrame, start_step: int = 0
 ) -> tf.data.Dataset:
     """The endless stream of (input, label (batch, 1), weight (batch,)) that `fit` takes.
 
@@ -195,7 +206,7 @@ def _logs(training: TrainingConfig, folder: Path) -> list[keras.callbacks.Callba
     return [keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False)]
 
 
-def _in_float32(config: Config, detector: Detector) -> Detector:
+def _in_float32(config: Config, detector: DetectorModel) -> DetectorModel:
     """The same detector computing in float32: what scores, calibrates and serves."""
     if config.training.precision == "float32":
         return detector

@@ -1,4 +1,4 @@
-"""Which epoch's weights are kept, when training stops, and how it goes on after a stop."""
+"""Which epoch's weights are kept, when training stops, and how it continues after a stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 from tfpipeline.data.opening import Audio
 from tfpipeline.evaluation.metrics import equal_error_rate, roc_auc
 from tfpipeline.files.atomic import atomic_file
-from tfpipeline.models.scoring import ClipScorer
+from tfpipeline.models.detector import ClipScorer
 
 
 class Selection(keras.callbacks.Callback):
@@ -22,10 +22,10 @@ class Selection(keras.callbacks.Callback):
 
     The best epoch has the highest validation AUC over whole clips; where AUCs are equal, as on a
     small validation part they often are, the lower class-balanced loss decides. After `patience`
-    epochs without a better one training stops.
+    epochs without a better one training stops; epochs with a frozen backbone do not count.
 
-    Everything needed to go on is written to `checkpoint` after each epoch, atomically: weights,
-    optimiser state, random-number states, best weights and history.
+    Everything needed to continue is written to `checkpoint` after each epoch, atomically: weights,
+    optimizer state, random-number states, best weights and history.
 
     Args:
         scorer: over the model being trained.
@@ -33,6 +33,7 @@ class Selection(keras.callbacks.Callback):
         patience: in epochs.
         checkpoint: path of the `.npz`.
         clips_per_epoch: for the speed that is shown.
+        frozen_epochs: the first epochs, in which the backbone does not learn.
 
     Attributes:
         interrupted: whether Ctrl-C ended training before its time.
@@ -48,11 +49,12 @@ class Selection(keras.callbacks.Callback):
         patience: int,
         checkpoint: Path,
         clips_per_epoch: int,
+        frozen_epochs: int = 0,
     ):
         super().__init__()
         self.scorer, self.audio, self.labels = scorer, audio, labels
         self.patience, self.checkpoint = patience, checkpoint
-        self.clips_per_epoch = clips_per_epoch
+        self.clips_per_epoch, self.frozen_epochs = clips_per_epoch, frozen_epochs
         self.interrupted = False
         self.history: list[dict] = []
         self.best_weights: list[np.ndarray] = []
@@ -65,7 +67,9 @@ class Selection(keras.callbacks.Callback):
     @property
     def exhausted(self) -> bool:
         """Whether patience has run out."""
-        return bool(self.best) and len(self.history) - self.best["epoch"] >= self.patience
+        if not self.best:
+            return False
+        return len(self.history) - max(self.best["epoch"], self.frozen_epochs) >= self.patience
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock."""
@@ -114,7 +118,7 @@ class Selection(keras.callbacks.Callback):
             np.savez(partial, **arrays)
 
     def restore(self) -> int:
-        """Loads the checkpoint, if there is one, into model, optimiser and this callback.
+        """Loads the checkpoint, if there is one, into model, optimizer and this callback.
 
         Returns:
             The number of epochs that are done.
@@ -145,7 +149,7 @@ class Selection(keras.callbacks.Callback):
         return table.assign(best=table["epoch"] == self.best["epoch"])
 
     def _put_averages_in(self) -> list[np.ndarray] | None:
-        """Puts the optimiser's averages into the model, if it keeps any; returns what was there."""
+        """Puts the optimizer's averages into the model, if it keeps any; returns what was there."""
         if not self.model.optimizer.use_ema:
             return None
         plain = self.model.get_weights()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +11,28 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.clips import LABELS
+from tfpipeline.data.clips import LABELS, UNKNOWN
+from tfpipeline.data.groups import joined_groups
 from tfpipeline.evaluation.breakdown import duration_bands, group_rows
 from tfpipeline.evaluation.calibration import fit_calibration
-from tfpipeline.evaluation.measures import Judge
+from tfpipeline.evaluation.measures import Evaluator
 from tfpipeline.evaluation.metrics import eer_threshold
 from tfpipeline.evaluation.scores import score_table
 
 HIGHER = ("auc", "tpr_at_1_fpr", "balanced_accuracy")
 LOWER = (
-    "eer", "min_dcf", "act_dcf", "cllr", "min_cllr", "fpr_at_95_tpr", "brier", "ece", "miss_rate",
-    "false_alarm_rate", "hter",
-)  # fmt: skip
+    "eer",
+    "min_dcf",
+    "act_dcf",
+    "cllr",
+    "min_cllr",
+    "fpr_at_95_tpr",
+    "brier",
+    "ece",
+    "miss_rate",
+    "false_alarm_rate",
+    "hter",
+)
 WORST = "worst:"
 
 
@@ -88,7 +99,7 @@ def parse_objective(name: str, clips: pd.DataFrame) -> Objective:
     return objective
 
 
-def judge(
+def measure(
     objective: Objective, parts: Sequence[tuple[pd.DataFrame, np.ndarray]]
 ) -> dict[str, float]:
     """All figures of one or several folds, each the mean over the folds.
@@ -111,7 +122,7 @@ def judge(
         clips, scores = clips[there], scores[there]
         labels = clips["label"].map(LABELS).to_numpy()
         table = score_table(clips, scores, fit_calibration(labels, scores))
-        figures = Judge(eer_threshold(labels, scores), rounds=0).full(table, "validation")
+        figures = Evaluator(eer_threshold(labels, scores), rounds=0).full(table, "validation")
         found.append({name: figures[name] for name in (*HIGHER, *LOWER)})
         if objective.column:
             for value, auc in _group_aucs(table, objective.column).items():
@@ -136,5 +147,53 @@ def _group_aucs(table: pd.DataFrame, column: str) -> dict[str, float]:
     aucs = {}
     for value, rows in group_rows(table, column):
         if rows["label"].nunique() == 2:
-            aucs[value] = Judge(rounds=0).short(rows, value)["auc"]
+            aucs[value] = Evaluator(rounds=0).short(rows, value)["auc"]
     return aucs
+
+
+COLUMNS = ("speaker", "source")
+
+
+def grouped_folds(clips: pd.DataFrame, n_folds: int, seed: int) -> np.ndarray:
+    """Deals clips out to folds; those of one speaker or of one source recording stay together.
+
+    Groups with the same classes and language are assigned in turn, so that the folds resemble each
+    other.
+
+    Args:
+        clips: a normalized manifest.
+        n_folds: at least 2.
+        seed: another seed deals otherwise; the order of the clips does not matter.
+    Returns:
+        int (n_clips,), 0 … n_folds - 1.
+    Raises:
+        ValueError: a fold lacks a class.
+    """
+    groups = _named_groups(clips)
+    labels = clips["label"].map(LABELS)
+    spoof = labels.groupby(groups).agg(["min", "max"])
+    kinds = (spoof["min"] + spoof["max"]).astype(str) + clips["language"].groupby(groups).first()
+    order = sorted(
+        kinds.index,
+        key=lambda group: (kinds[group], hashlib.sha256(f"{seed}:{group}".encode()).digest()),
+    )
+    fold_of = {group: place % n_folds for place, group in enumerate(order)}
+    folds = groups.map(fold_of).to_numpy(int)
+    for fold in range(n_folds):
+        classes = labels[folds == fold].nunique()
+        if classes < len(LABELS):
+            raise ValueError(
+                f"each of {n_folds} folds by speaker needs clips of both classes. Received: "
+                f"{len(order)} groups of {len(clips)} clips, and a fold with {classes} of the "
+                "classes. Are fewer folds enough?"
+            )
+    return folds
+
+
+def _named_groups(clips: pd.DataFrame) -> pd.Series:
+    """The group of each clip, named after its least speaker, source or id."""
+    groups = joined_groups(clips, COLUMNS)
+    names = clips["clip_id"]
+    for column in reversed(COLUMNS):
+        names = names.where(clips[column] == UNKNOWN, column + " " + clips[column])
+    return groups.map(names.groupby(groups).min())

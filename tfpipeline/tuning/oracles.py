@@ -20,13 +20,13 @@ from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, Ran
 
 from tfpipeline.files.atomic import write_text
 from tfpipeline.tuning.objective import Objective
-from tfpipeline.tuning.space import Parameter, Plan, active, rounded
+from tfpipeline.tuning.space import Parameter, SearchConfig, active, rounded
 
 SLACK = 1e-3  # of a step
 NEVER = 2**31  # failures in a row that would end a search
 
 
-class Kept:
+class ResumableOracle:
     """What every oracle here does otherwise than keras-tuner's; mixed in before it.
 
     Attributes:
@@ -67,19 +67,19 @@ class Kept:
         write_text(folder / "trial.json", json.dumps(trial.get_state()))
 
 
-class Hyperband(Kept, HyperbandOracle):
+class Hyperband(ResumableOracle, HyperbandOracle):
     """Many trials for few epochs, the best of them for more."""
 
 
-class Bayesian(Kept, BayesianOptimizationOracle):
+class Bayesian(ResumableOracle, BayesianOptimizationOracle):
     """A Gaussian process over the trials so far proposes the next one."""
 
 
-class Random(Kept, RandomSearchOracle):
+class Random(ResumableOracle, RandomSearchOracle):
     """Values drawn at random."""
 
 
-def build_oracle(plan: Plan, objective: Objective, seed: int) -> Kept:
+def build_oracle(plan: SearchConfig, objective: Objective, seed: int) -> ResumableOracle:
     """The algorithm of a plan whose budget `check_budget` has passed.
 
     Args:
@@ -90,8 +90,8 @@ def build_oracle(plan: Plan, objective: Objective, seed: int) -> Kept:
     common = {
         "objective": keras_tuner.Objective(objective.name, objective.direction),
         "hyperparameters": hyperparameters(plan.space),
-        # keras-tuner takes 0 for no seed.
-        "seed": seed + 1,
+        # keras-tuner takes 0 for no seed, and NumPy no more than 32 bits.
+        "seed": min(seed + 1, 2**32 - 1),
         "max_consecutive_failed_trials": NEVER,
     }
     if plan.algorithm == "hyperband":
@@ -108,7 +108,7 @@ def build_oracle(plan: Plan, objective: Objective, seed: int) -> Kept:
     return oracle
 
 
-def check_budget(plan: Plan, classifier: bool) -> None:
+def check_budget(plan: SearchConfig, classifier: bool) -> None:
     """Refuses a budget that the algorithm, or the model, cannot keep.
 
     Raises:

@@ -99,10 +99,14 @@ def trials_table(records: list[Record], keys: list[str]) -> pd.DataFrame:
     rows = []
     for own in records:
         row = {
-            "trial": own.trial, "status": own.status, "objective": own.objective,
-            "auc": own.figures.get("auc"), "eer": own.figures.get("eer"), "epochs": own.epochs,
+            "trial": own.trial,
+            "status": own.status,
+            "objective": own.objective,
+            "auc": own.figures.get("auc"),
+            "eer": own.figures.get("eer"),
+            "epochs": own.epochs,
             "seconds": own.seconds,
-        }  # fmt: skip
+        }
         row.update({key: _cell(own.values.get(key)) for key in keys})
         extra = {"continues": own.continues, "worker": own.worker, "error": own.error}
         rows.append({**row, **extra})

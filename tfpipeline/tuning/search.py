@@ -7,7 +7,7 @@ import io
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_tuner.engine.base_tuner import BaseTuner
 
 from tfpipeline.config import Config
-from tfpipeline.tuning.oracles import Kept, values_of
+from tfpipeline.tuning.oracles import ResumableOracle, values_of
 from tfpipeline.tuning.records import (
     START,
     TRIALS,
@@ -24,8 +24,8 @@ from tfpipeline.tuning.records import (
     trial_folder,
     write_record,
 )
-from tfpipeline.tuning.space import Plan, config_with
-from tfpipeline.tuning.trial import Bench, judge_trial
+from tfpipeline.tuning.space import SearchConfig
+from tfpipeline.tuning.trial import TrialContext, evaluate_trial
 
 CHECKPOINT = "checkpoint.npz"
 IDLE_SECONDS = 0.5  # between two requests of a worker that is given nothing to do
@@ -44,18 +44,18 @@ class Search:
     """
 
     folder: Path
-    plan: Plan
+    plan: SearchConfig
     base: Config
-    bench: Bench
+    context: TrialContext
     worker: str = "-"
 
 
-def base_config(config: Config, plan: Plan, classifier: bool) -> Config:
+def base_config(config: Config, plan: SearchConfig, classifier: bool) -> Config:
     """The config that a search starts from: with its budget of epochs, and without event files."""
     if classifier:
         return config
     epochs = plan.max_epochs or config.training.epochs
-    return replace(config, training=replace(config.training, epochs=epochs, tensorboard=False))
+    return config.replace({"training.epochs": epochs, "training.tensorboard": False})
 
 
 def run_start(search: Search, announce: Callable[[str], None]) -> Record:
@@ -83,14 +83,14 @@ class Trials(BaseTuner):
         announce: called with the id of a trial that this process ran as another's worker.
     """
 
-    def __init__(self, search: Search, oracle: Kept, announce: Callable[[str], None]):
+    def __init__(self, search: Search, oracle: ResumableOracle, announce: Callable[[str], None]):
         self.shared, self.announce = search, announce
         self._idle = False
         # Every trial traces its graphs anew, which TensorFlow would warn of.
         tf.get_logger().setLevel("ERROR")
         with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
             super().__init__(oracle, directory=str(search.folder), project_name=TRIALS)
-        self.save()  # so that a search killed in its first trial goes on with it
+        self.save()  # so that a search killed in its first trial resumes with it
 
     def pre_create_trial(self) -> None:
         """Waits a moment where the last request brought no trial; keras-tuner asks at once."""
@@ -113,9 +113,7 @@ class Trials(BaseTuner):
         drawn = trial.hyperparameters.values
         values = values_of(self.shared.plan.space, drawn)
         before = drawn.get("tuner/trial_id")
-        record = _recorded(
-            self.shared, trial.trial_id, values, drawn.get("tuner/epochs"), before
-        )  # fmt: skip
+        record = _recorded(self.shared, trial.trial_id, values, drawn.get("tuner/epochs"), before)
         if record.status == "failed":
             raise RuntimeError(record.error)
         return record.objective
@@ -133,8 +131,10 @@ def _recorded(
     """Runs a trial, whatever comes of it, and writes its record and log."""
     known = read_record(search.folder, trial)
     if known and (known.status, known.values, known.continues) == (
-        "completed", _plain(values), before,
-    ):  # fmt: skip
+        "completed",
+        _plain(values),
+        before,
+    ):
         return known  # killed between its end and the algorithm's knowing of it
     folder = trial_folder(search.folder, trial)
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,9 +149,9 @@ def _recorded(
     error = None
     with logged(folder):
         try:
-            config = config_with(search.base, values)
-            figures = judge_trial(search.bench, config, folder, until)
-        except Exception as failure:  # a trial may fail in any way, and the search goes on
+            config = search.base.replace(values, "space")
+            figures = evaluate_trial(search.context, config, folder, until)
+        except Exception as failure:  # a trial may fail in any way, and the search continues
             traceback.print_exc()
             error = f"{type(failure).__name__}: {' '.join(str(failure).split())}"[:500]
     epochs = int(figures.pop("epochs", 0))
@@ -159,10 +159,17 @@ def _recorded(
     if error or not pruning or until == search.plan.max_epochs:
         checkpoint.unlink(missing_ok=True)
     record = Record(
-        trial, "failed" if error else "completed", _plain(values),
-        None if error else figures[search.bench.objective.name], figures, epochs,
-        round(time.perf_counter() - begun, 1), error, before, search.worker,
-    )  # fmt: skip
+        trial,
+        "failed" if error else "completed",
+        _plain(values),
+        None if error else figures[search.context.objective.name],
+        figures,
+        epochs,
+        round(time.perf_counter() - begun, 1),
+        error,
+        before,
+        search.worker,
+    )
     write_record(search.folder, record)
     return record
 

@@ -6,7 +6,7 @@
     space:
       model.learning_rate: {float: [0.01, 0.3], log: true}
       model.num_leaves: {int: [4, 64], log: true}
-      features.set: {choice: [full, everything]}
+      features.set: {choice: [selected, all]}
       training.schedule: {choice: [constant, cosine]}
       training.warmup_epochs: {float: [0, 3], step: 0.5, when: {training.schedule: cosine}}
 
@@ -24,10 +24,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from tfpipeline.config import CONFIGS, Config, config_from_dict, config_to_dict
-from tfpipeline.files.strict import checked
+from tfpipeline.config import CONFIGS, RENAMED_KEYS, read_yaml
+from tfpipeline.files.strict import check_value
 
 # Keys that are not searched, and why.
 FIXED = {
@@ -66,7 +64,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchConfig:
     """A search: what is searched, how, and for how long.
 
     Attributes:
@@ -77,7 +75,7 @@ class Plan:
         max_minutes: after these no trial begins.
         folds: by speaker: a classifier's trials are judged on them, a network's best trial is
             compared with its start on them; 0: the validation part alone.
-        factor: Hyperband's: of so many trials one goes on, for so many times the epochs.
+        factor: Hyperband's: of so many trials one continues, for so many times the epochs.
         initial_trials: random ones before the Bayesian; null: three a parameter.
         space: the parameters.
     """
@@ -93,7 +91,7 @@ class Plan:
     space: tuple[Parameter, ...] = ()
 
 
-def read_plan(path: str | Path) -> Plan:
+def read_plan(path: str | Path) -> SearchConfig:
     """Reads and checks a space file.
 
     Raises:
@@ -102,35 +100,32 @@ def read_plan(path: str | Path) -> Plan:
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path, "a space")
     except FileNotFoundError:
         known = ", ".join(sorted(file.name for file in CONFIGS.glob("tune_*.yaml")))
         raise FileNotFoundError(
             f"no file {path} with the space to search. Name one with --space; shipped in "
             f"{CONFIGS.name}/: {known}."
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: a space is a readable YAML file. Received: {reason}") from None
     if not isinstance(raw, dict) or not isinstance(raw.get("space"), dict) or not raw["space"]:
         raise ValueError(
             f"{path}: a search has a section `space` of keys, such as "
             f"`training.learning_rate: {{float: [1e-4, 1e-2], log: true}}`. Received: {raw!r:.100}"
         )
-    hints = typing.get_type_hints(Plan)
+    hints = typing.get_type_hints(SearchConfig)
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in hints:
             raise ValueError(f"{path}: unknown key {key}. Known keys here: {', '.join(hints)}")
         if key != "space":
-            values[key] = checked(value, hints[key], f"{path}: {key}")
+            values[key] = check_value(value, hints[key], f"{path}: {key}")
     parameters: dict[str, Parameter] = {}
     for key, own in raw["space"].items():
         parameters[key] = _parameter(str(key), own, parameters, f"{path}: {key}")
-    return Plan(**values, space=tuple(parameters.values()))
+    return SearchConfig(**values, space=tuple(parameters.values()))
 
 
-def plan_to_dict(plan: Plan) -> dict:
+def plan_to_dict(plan: SearchConfig) -> dict:
     """The plan as plain values, for JSON."""
     own = {field.name: getattr(plan, field.name) for field in fields(plan)}
     own["space"] = [
@@ -143,20 +138,6 @@ def plan_to_dict(plan: Plan) -> dict:
 def active(parameter: Parameter, values: Mapping[str, Any]) -> bool:
     """Whether a parameter is searched where others have these values."""
     return all(key in values and values[key] in allowed for key, allowed in parameter.when)
-
-
-def config_with(base: Config, values: Mapping[str, Any], source: str = "space") -> Config:
-    """The config with other values at some keys, checked anew."""
-    raw = config_to_dict(base)
-    for path, value in values.items():
-        *sections, key = path.split(".")
-        inner = raw
-        for section in sections:
-            inner = inner.setdefault(section, {})
-            if not isinstance(inner, dict):
-                raise ValueError(f"{source}: {path}: {section} is not a section of a config.")
-        inner[key] = list(value) if isinstance(value, tuple) else value
-    return config_from_dict(raw, source)
 
 
 def probes(space: Sequence[Parameter]) -> Iterator[dict[str, Any]]:
@@ -186,6 +167,8 @@ def rounded(parameter: Parameter, value: Any) -> Any:
 
 
 def _parameter(key: str, raw: Any, earlier: Mapping[str, Parameter], where: str) -> Parameter:
+    if key in RENAMED_KEYS:
+        raise ValueError(f"{where} is now called {RENAMED_KEYS[key]}")
     if key in FIXED:
         raise ValueError(f"{where} is not searched: {FIXED[key]}.")
     kinds = [kind for kind in ("choice", "int", "float") if isinstance(raw, dict) and kind in raw]
@@ -206,9 +189,9 @@ def _parameter(key: str, raw: Any, earlier: Mapping[str, Parameter], where: str)
     number = int if kind == "int" else float
     if len(listed) != 2:
         raise ValueError(f"{where}: {kind} takes [low, high]. Received: {listed!r}")
-    low, high = (checked(value, number, f"{where}: {kind}") for value in listed)
-    log = checked(raw.get("log", False), bool, f"{where}: log")
-    step = None if raw.get("step") is None else checked(raw["step"], number, f"{where}: step")
+    low, high = (check_value(value, number, f"{where}: {kind}") for value in listed)
+    log = check_value(raw.get("log", False), bool, f"{where}: log")
+    step = None if raw.get("step") is None else check_value(raw["step"], number, f"{where}: step")
     if not low < high or (log and low <= 0):
         rule = "0 < low < high, for log" if log else "low < high"
         raise ValueError(f"{where}: {kind} takes [low, high] with {rule}. Received: {listed!r}")

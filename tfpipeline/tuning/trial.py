@@ -20,14 +20,12 @@ from tensorflow.python.framework.ops import gradient_registry
 from tfpipeline.config import Config
 from tfpipeline.data.opening import Audio
 from tfpipeline.models import NETWORKS
-from tfpipeline.models.classifiers.graph import log_odds
-from tfpipeline.models.detector import model_options, window_samples
-from tfpipeline.models.scoring import ClipScorer
-from tfpipeline.training.classifiers import CLASSIFIERS
+from tfpipeline.models.classical.fitting import CLASSIFIERS
+from tfpipeline.models.classical.graph import log_odds
+from tfpipeline.models.detector import ClipScorer, model_options, window_samples
 from tfpipeline.training.fit import fit_network
 from tfpipeline.training.fit_features import fit_configured, training_features
-from tfpipeline.tuning.folds import grouped_folds
-from tfpipeline.tuning.objective import Objective, judge
+from tfpipeline.tuning.objective import Objective, grouped_folds, measure
 
 LEARNT = ("train", "validation")
 FEWEST_FOLDS = 3  # one is judged, one stops the training, and one is left to learn from
@@ -35,7 +33,7 @@ FEATURE_TABLES = 4  # kept for later trials
 
 
 @dataclass
-class Bench:
+class TrialContext:
     """What all trials share: clips, their decoded audio, and how they are judged.
 
     Attributes:
@@ -101,15 +99,17 @@ def check_options(config: Config) -> None:
     model_options(table[config.model.name], config)
 
 
-def judge_trial(bench: Bench, config: Config, folder: Path, until: int | None = None) -> dict:
+def evaluate_trial(
+    context: TrialContext, config: Config, folder: Path, until: int | None = None
+) -> dict:
     """A trial's figures: a classifier's on the folds, where there are any, else on validation."""
-    if bench.folds and is_classifier(config):
-        return judge_on_folds(bench, config, folder)
-    return judge_on_validation(bench, config, folder, until)
+    if context.folds and is_classifier(config):
+        return judge_on_folds(context, config, folder)
+    return judge_on_validation(context, config, folder, until)
 
 
 def judge_on_validation(
-    bench: Bench, config: Config, folder: Path, until: int | None = None
+    context: TrialContext, config: Config, folder: Path, until: int | None = None
 ) -> dict:
     """The figures on the validation part, of the config fitted as `train` fits it.
 
@@ -124,50 +124,55 @@ def judge_on_validation(
         ValueError: settings that do not go together, or scores that cannot be judged.
         KeyboardInterrupt: Ctrl-C; the checkpoint stays.
     """
-    clips = bench.clips
-    scores, epochs = _score(bench, config, clips, "validation", folder, until)
+    clips = context.clips
+    scores, epochs = _score(context, config, clips, "validation", folder, until)
     judged = clips[clips["part"] == "validation"]
-    return {**judge(bench.objective, [(judged, scores)]), "epochs": epochs}
+    return {**measure(context.objective, [(judged, scores)]), "epochs": epochs}
 
 
-def judge_on_folds(bench: Bench, config: Config, folder: Path) -> dict:
+def judge_on_folds(context: TrialContext, config: Config, folder: Path) -> dict:
     """The mean figures over folds by speaker; see `judge_on_validation`."""
     parts, epochs = [], 0
-    for number, clips in enumerate(_fold_manifests(bench)):
+    for number, clips in enumerate(_fold_manifests(context)):
         own = folder / f"fold_{number}"
-        scores, more = _score(bench, config, clips, "judged", own, None)
+        scores, more = _score(context, config, clips, "judged", own, None)
         parts.append((clips[clips["part"] == "judged"], scores))
         epochs += more
         (own / "checkpoint.npz").unlink(missing_ok=True)
         if own.exists():
             own.rmdir()
-    return {**judge(bench.objective, parts), "epochs": epochs}
+    return {**measure(context.objective, parts), "epochs": epochs}
 
 
-def _fold_manifests(bench: Bench) -> Iterator[pd.DataFrame]:
+def _fold_manifests(context: TrialContext) -> Iterator[pd.DataFrame]:
     """The clips with the parts `train`, `validation` and `judged`, once for each fold."""
-    folds = grouped_folds(bench.clips, bench.folds, bench.seed)
-    for fold in range(bench.folds):
-        stopping = (fold + 1) % bench.folds
+    folds = grouped_folds(context.clips, context.folds, context.seed)
+    for fold in range(context.folds):
+        stopping = (fold + 1) % context.folds
         part = np.select([folds == fold, folds == stopping], ["judged", "validation"], "train")
-        yield bench.clips.assign(part=part)
+        yield context.clips.assign(part=part)
 
 
 def _score(
-    bench: Bench, config: Config, clips: pd.DataFrame, part: str, folder: Path, until: int | None
+    context: TrialContext,
+    config: Config,
+    clips: pd.DataFrame,
+    part: str,
+    folder: Path,
+    until: int | None,
 ) -> tuple[np.ndarray, int]:
     """Fits on `train`, selecting on `validation`, and scores the clips of a part."""
     rows = np.flatnonzero(clips["part"] == part)
     if is_classifier(config):
-        return _score_features(bench.features(config), config, clips, rows), 0
+        return _score_features(context.features(config), config, clips, rows), 0
     gradients = set(gradient_registry.list())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        detector, selection, _ = fit_network(config, clips, bench.audio, folder, until)
+        detector, selection, _ = fit_network(config, clips, context.audio, folder, until)
         if selection.interrupted:
             raise KeyboardInterrupt
         scorer = ClipScorer(detector.model, detector.window)
-        return scorer.score_clips(bench.audio.subset(rows)), len(selection.history)
+        return scorer.score_clips(context.audio.subset(rows)), len(selection.history)
     finally:
         detector = selection = scorer = None
         _forget_graphs(gradients)

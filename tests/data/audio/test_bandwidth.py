@@ -33,9 +33,7 @@ def through_ffmpeg(clip, codec, container, *flags, rate=RATE):
 
     buffer = io.BytesIO()
     soundfile.write(buffer, soxr.resample(clip, RATE, rate), rate, format="WAV")
-    coded = run(
-        buffer.getvalue(), "-f", "wav", "-i", "-", "-c:a", codec, *flags, "-f", container
-    )  # fmt: skip
+    coded = run(buffer.getvalue(), "-f", "wav", "-i", "-", "-c:a", codec, *flags, "-f", container)
     if coded.returncode:
         assert b"Unknown encoder" in coded.stderr, coded.stderr
         pytest.skip(f"this ffmpeg has no encoder {codec}")
@@ -65,16 +63,12 @@ TELEPHONES = {
     "GSM": lambda x: through_wav(x, "GSM610"),
     "mu-law, quiet, 16 bits": lambda x: pcm16(0.1 * through_wav(x, "ULAW")),
     "mu-law with faint noise": lambda x: with_noise(through_wav(x, "ULAW"), 60),
-    "AMR 12.2": lambda x: through_ffmpeg(
-        x, "libopencore_amrnb", "amr", "-b:a", "12.2k", rate=8000
-    ),
-    "AMR 4.75": lambda x: through_ffmpeg(
-        x, "libopencore_amrnb", "amr", "-b:a", "4.75k", rate=8000
-    ),
+    "AMR 12.2": lambda x: through_ffmpeg(x, "libopencore_amrnb", "amr", "-b:a", "12.2k", rate=8000),
+    "AMR 4.75": lambda x: through_ffmpeg(x, "libopencore_amrnb", "amr", "-b:a", "4.75k", rate=8000),
     "mu-law as MP3": lambda x: through_ffmpeg(
         through_wav(x, "ULAW"), "libmp3lame", "mp3", "-b:a", "32k"
     ),
-}  # fmt: skip
+}
 OTHERS = {
     "as recorded": lambda x: x,
     "quiet, 16 bits": lambda x: pcm16(0.03 * x),
@@ -87,7 +81,7 @@ OTHERS = {
     ),
     "G.722": lambda x: through_ffmpeg(x, "g722", "g722"),
     "Opus of 8 kbit/s": lambda x: through_ffmpeg(x, "libopus", "ogg", "-b:a", "8k"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("channel", TELEPHONES)

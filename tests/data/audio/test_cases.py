@@ -23,10 +23,16 @@ def seconds(decoded):
 @pytest.mark.parametrize(
     ("extension", "options"),
     [
-        ("mp3", ()), ("mp3", ("-write_xing", 0)), ("ogg", ("-c:a", "libvorbis")),
-        ("opus", ("-c:a", "libopus")), ("aac", ()), ("m4a", ()), ("flac", ()), ("wav", ()),
+        ("mp3", ()),
+        ("mp3", ("-write_xing", 0)),
+        ("ogg", ("-c:a", "libvorbis")),
+        ("opus", ("-c:a", "libopus")),
+        ("aac", ()),
+        ("m4a", ()),
+        ("flac", ()),
+        ("wav", ()),
     ],
-)  # fmt: skip
+)
 def test_files_that_were_joined_are_judged_whole(extension, options, speech, tmp_path):
     """`cat a.mp3 b.mp3 > both.mp3`: all of both is there, in this order."""
     rows = speech[0], speech[1, :40_000]
@@ -74,15 +80,18 @@ def test_a_tag_at_the_end_joins_nothing(speech, tmp_path):
 @pytest.mark.parametrize(
     ("riff_size", "data_size", "remark"),
     [
-        (0x7FFFFFFF, 0x7FFFFFFF, "header: tells no length"), (0, 0, "header: tells no length"),
+        (0x7FFFFFFF, 0x7FFFFFFF, "header: tells no length"),
+        (0, 0, "header: tells no length"),
         (0xFFFFFFFF, 0xFFFFFFFF, "header: tells no length"),
         (0xFFFFFFFF, 0xFFFFFFDB, "header: tells no length"),
         (0x7FFFF024, 0x7FFFF000, "header: tells no length"),
         (36 + 128_000 + 8, 128_000, "header: promises 8 bytes more"),
-        (None, 128_008, "header: promises 8 bytes more"), (None, 128_044, "header: promises 44"),
-        (0, 128_000, None), (None, None, None),
+        (None, 128_008, "header: promises 8 bytes more"),
+        (None, 128_044, "header: promises 44"),
+        (0, 128_000, None),
+        (None, None, None),
     ],
-)  # fmt: skip
+)
 def test_headers_of_streams_and_browsers(riff_size, data_size, remark, speech, tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(wav(pcm_of(speech[0]), riff_size, data_size))
@@ -129,8 +138,13 @@ def test_mp3_in_wav(speech, tmp_path):
     path = encoded(tmp_path / "a.wav", speech[0], 16_000, "-c:a", "libmp3lame", "-b:a", "24k")
     decoded = decode(path)
     assert seconds(decoded) == pytest.approx(4, abs=0.15)
-    assert np.corrcoef(np.abs(np.fft.rfft(decoded.waveform[:64_000]))[400:8_000],
-                       np.abs(np.fft.rfft(speech[0]))[400:8_000])[0, 1] > 0.8  # fmt: skip
+    assert (
+        np.corrcoef(
+            np.abs(np.fft.rfft(decoded.waveform[:64_000]))[400:8_000],
+            np.abs(np.fft.rfft(speech[0]))[400:8_000],
+        )[0, 1]
+        > 0.8
+    )
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
@@ -237,14 +251,22 @@ def test_a_pipe_is_told_what_it_is(tmp_path):
 
 
 RIGHT = {
-    "call_left_real_right_fake.wav": (4.0, "channels"), "concat_mono_stereo.mp3": (12.1, "joined"),
-    "data0_then_list.wav": "no sample", "datasize_plus8.wav": (6.0, "header"),
-    "float32_int32scale.wav": (6.0, "scale"), "kokoro_like.mp3": (25.0, "joined"),
-    "mid.flac": "damaged", "one_1e30.wav": "damaged", "pipe_7fffffff.wav": (6.0, "header"),
-    "pipe_zero.wav": (6.0, "header"), "real_then_fake.mp3": (10.1, "joined"),
-    "real_then_fake.ogg": (10.0, "joined"), "real_then_fake.wav": (10.0, "joined"),
-    "riffsize_plus8.wav": (6.0, "header"), "wav_mp3inwav.wav": (6.1, None),
-}  # fmt: skip
+    "call_left_real_right_fake.wav": (4.0, "channels"),
+    "concat_mono_stereo.mp3": (12.1, "joined"),
+    "data0_then_list.wav": "no sample",
+    "datasize_plus8.wav": (6.0, "header"),
+    "float32_int32scale.wav": (6.0, "scale"),
+    "kokoro_like.mp3": (25.0, "joined"),
+    "mid.flac": "damaged",
+    "one_1e30.wav": "damaged",
+    "pipe_7fffffff.wav": (6.0, "header"),
+    "pipe_zero.wav": (6.0, "header"),
+    "real_then_fake.mp3": (10.1, "joined"),
+    "real_then_fake.ogg": (10.0, "joined"),
+    "real_then_fake.wav": (10.0, "joined"),
+    "riffsize_plus8.wav": (6.0, "header"),
+    "wav_mp3inwav.wav": (6.1, None),
+}
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the recordings are not here")

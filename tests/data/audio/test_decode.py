@@ -54,22 +54,45 @@ def alike(speech, channels):
 @pytest.mark.parametrize(
     ("form", "subtype", "rate", "channels"),
     [
-        *(("WAV", subtype, 16_000, channels)
-          for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
-          for channels in (1, 2, 6)),
-        ("WAVEX", "DOUBLE", 22_050, 2), ("WAV", "PCM_16", 24_000, 2), ("WAV", "PCM_24", 44_100, 1),
-        ("WAV", "PCM_U8", 8_000, 1), ("WAV", "FLOAT", 48_000, 6), ("WAV", "PCM_32", 96_000, 1),
-        ("WAV", "ALAW", 8_000, 1), ("WAV", "ULAW", 16_000, 2), ("WAV", "IMA_ADPCM", 22_050, 1),
-        ("WAV", "MS_ADPCM", 16_000, 1), ("RF64", "PCM_16", 16_000, 2), ("W64", "PCM_24", 44_100, 1),
-        ("AIFF", "PCM_16", 44_100, 6), ("AU", "PCM_16", 8_000, 1), ("CAF", "FLOAT", 48_000, 2),
-        ("NIST", "PCM_16", 16_000, 1), ("FLAC", "PCM_S8", 16_000, 1), ("FLAC", "PCM_16", 16_000, 2),
-        ("FLAC", "PCM_16", 7_350, 2), ("FLAC", "PCM_24", 64_000, 1), ("FLAC", "PCM_24", 44_100, 2),
-        ("WAV", "PCM_16", 7_350, 1), ("WAV", "PCM_24", 37_800, 2), ("WAV", "FLOAT", 64_000, 6),
-        ("WAV", "PCM_16", 384_000, 1), ("OGG", "VORBIS", 37_800, 1), ("OGG", "VORBIS", 44_100, 2),
-        ("OGG", "OPUS", 48_000, 1), ("OGG", "OPUS", 24_000, 2), ("OGG", "OPUS", 48_000, 4),
-        ("MP3", "MPEG_LAYER_III", 8_000, 1), ("MP3", "MPEG_LAYER_III", 44_100, 2),
+        *(
+            ("WAV", subtype, 16_000, channels)
+            for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+            for channels in (1, 2, 6)
+        ),
+        ("WAVEX", "DOUBLE", 22_050, 2),
+        ("WAV", "PCM_16", 24_000, 2),
+        ("WAV", "PCM_24", 44_100, 1),
+        ("WAV", "PCM_U8", 8_000, 1),
+        ("WAV", "FLOAT", 48_000, 6),
+        ("WAV", "PCM_32", 96_000, 1),
+        ("WAV", "ALAW", 8_000, 1),
+        ("WAV", "ULAW", 16_000, 2),
+        ("WAV", "IMA_ADPCM", 22_050, 1),
+        ("WAV", "MS_ADPCM", 16_000, 1),
+        ("RF64", "PCM_16", 16_000, 2),
+        ("W64", "PCM_24", 44_100, 1),
+        ("AIFF", "PCM_16", 44_100, 6),
+        ("AU", "PCM_16", 8_000, 1),
+        ("CAF", "FLOAT", 48_000, 2),
+        ("NIST", "PCM_16", 16_000, 1),
+        ("FLAC", "PCM_S8", 16_000, 1),
+        ("FLAC", "PCM_16", 16_000, 2),
+        ("FLAC", "PCM_16", 7_350, 2),
+        ("FLAC", "PCM_24", 64_000, 1),
+        ("FLAC", "PCM_24", 44_100, 2),
+        ("WAV", "PCM_16", 7_350, 1),
+        ("WAV", "PCM_24", 37_800, 2),
+        ("WAV", "FLOAT", 64_000, 6),
+        ("WAV", "PCM_16", 384_000, 1),
+        ("OGG", "VORBIS", 37_800, 1),
+        ("OGG", "VORBIS", 44_100, 2),
+        ("OGG", "OPUS", 48_000, 1),
+        ("OGG", "OPUS", 24_000, 2),
+        ("OGG", "OPUS", 48_000, 4),
+        ("MP3", "MPEG_LAYER_III", 8_000, 1),
+        ("MP3", "MPEG_LAYER_III", 44_100, 2),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("small_blocks", [False, True])
 def test_equals_soundfile(
     form, subtype, rate, channels, small_blocks, speech, tmp_path, monkeypatch

@@ -14,9 +14,15 @@ from tfpipeline.data.audio.decode import decode
 @pytest.mark.parametrize("channels", [1, 2, 6])
 @pytest.mark.parametrize(
     ("extension", "rate"),
-    [("m4a", 44_100), ("aac", 24_000), ("mka", 16_000), ("mp4", 48_000), ("wma", 16_000),
-     ("webm", 48_000)],
-)  # fmt: skip
+    [
+        ("m4a", 44_100),
+        ("aac", 24_000),
+        ("mka", 16_000),
+        ("mp4", 48_000),
+        ("wma", 16_000),
+        ("webm", 48_000),
+    ],
+)
 def test_equals_ffmpeg_and_soxr(extension, rate, channels, speech, tmp_path):
     if (extension, channels) == ("wma", 6):
         pytest.skip("WMA has two channels at most")
@@ -50,10 +56,17 @@ def test_the_delay_of_m4a_is_taken_off(speech, tmp_path):
 
 @pytest.mark.parametrize(
     ("extension", "options"),
-    [("amr", ("-ar", 8000, "-b:a", "12.2k")), ("3gp", ("-ar", 8000, "-c:a", "libopencore_amrnb")),
-     ("mp2", ()), ("ac3", ()), ("avi", ("-c:a", "mp3")), ("wv", ()), ("tta", ()),
-     ("flv", ("-ar", 22_050))],
-)  # fmt: skip
+    [
+        ("amr", ("-ar", 8000, "-b:a", "12.2k")),
+        ("3gp", ("-ar", 8000, "-c:a", "libopencore_amrnb")),
+        ("mp2", ()),
+        ("ac3", ()),
+        ("avi", ("-c:a", "mp3")),
+        ("wv", ()),
+        ("tta", ()),
+        ("flv", ("-ar", 22_050)),
+    ],
+)
 def test_what_else_people_have(extension, options, speech, tmp_path):
     path = encoded(tmp_path / f"a.{extension}", speech[0], 16_000, *options)
     received = decode(path).waveform
@@ -64,9 +77,19 @@ def test_what_else_people_have(extension, options, speech, tmp_path):
 
 
 NAMES = [
-    "-i", "--version.m4a", "concat:a.wav|b.wav", "a b\tc.wav", "ü 音.m4a", "a\nb.wav", "%d.png",
-    "a'\"$(x);", "file:x", "a.raw", "a.m3u8", "a.g722",
-]  # fmt: skip
+    "-i",
+    "--version.m4a",
+    "concat:a.wav|b.wav",
+    "a b\tc.wav",
+    "ü 音.m4a",
+    "a\nb.wav",
+    "%d.png",
+    "a'\"$(x);",
+    "file:x",
+    "a.raw",
+    "a.m3u8",
+    "a.g722",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -43,10 +43,13 @@ def test_a_mutation_depends_on_its_number_alone(seeds):
 @pytest.mark.parametrize(
     "waveform",
     [
-        np.full(2000, np.nan, np.float32), np.full(2000, 1, np.float32), np.zeros(2000),
-        np.full(2000, 0.1, np.float32), np.zeros(10, np.float32),
+        np.full(2000, np.nan, np.float32),
+        np.full(2000, 1, np.float32),
+        np.zeros(2000),
+        np.full(2000, 0.1, np.float32),
+        np.zeros(10, np.float32),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_waveform_would_be_found(waveform, monkeypatch):
     wrong = Decoded(waveform, ("",), (), "WAV", 16_000)
     monkeypatch.setattr(decode_module, "decode", lambda source, name: wrong)

@@ -55,9 +55,13 @@ def test_very_few_samples(samples, speech):
 def test_other_chunks_are_passed_over(speech):
     pcm = (speech[0, 8000:8100] * 2**15).astype("<i2").tobytes()
     contents = riff(
-        chunk(b"JUNK", b"\0" * 27), chunk(b"bext", b"x" * 602), FORMAT, chunk(b"LIST", b"INFOodd"),
-        chunk(b"data", pcm), chunk(b"LIST", b"after"),
-    )  # fmt: skip
+        chunk(b"JUNK", b"\0" * 27),
+        chunk(b"bext", b"x" * 602),
+        FORMAT,
+        chunk(b"LIST", b"INFOodd"),
+        chunk(b"data", pcm),
+        chunk(b"LIST", b"after"),
+    )
     received, rate = decode(contents)
     assert rate == 16_000
     np.testing.assert_array_equal(received[:, 0], np.frombuffer(pcm, "<i2") / np.float32(2**15))
@@ -94,16 +98,30 @@ def test_joined_files_are_told(speech):
         (riff(FORMAT), "no whole fmt and data chunk"),
         (riff(chunk(b"data", b"1234")), "no whole fmt and data chunk"),
         (riff(FORMAT[:20], b"data"), "no whole fmt and data chunk"),
-        (riff(chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 16_000, 0, 2, 12)), chunk(b"data", b"")),
-         "samples must be PCM"),
-        (riff(chunk(b"fmt ", struct.pack("<HHIIHH", 85, 1, 16_000, 0, 2, 16)), chunk(b"data", b"")),
-         "samples must be PCM"),
-        (riff(chunk(b"fmt ", struct.pack("<HHIIHH", 1, 0, 16_000, 0, 2, 16)), chunk(b"data", b"")),
-         "0 channels or 0 Hz"),
-        (riff(chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 0, 0, 2, 16)), chunk(b"data", b"")),
-         "0 channels or 0 Hz"),
+        (
+            riff(
+                chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 16_000, 0, 2, 12)), chunk(b"data", b"")
+            ),
+            "samples must be PCM",
+        ),
+        (
+            riff(
+                chunk(b"fmt ", struct.pack("<HHIIHH", 85, 1, 16_000, 0, 2, 16)), chunk(b"data", b"")
+            ),
+            "samples must be PCM",
+        ),
+        (
+            riff(
+                chunk(b"fmt ", struct.pack("<HHIIHH", 1, 0, 16_000, 0, 2, 16)), chunk(b"data", b"")
+            ),
+            "0 channels or 0 Hz",
+        ),
+        (
+            riff(chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 0, 0, 2, 16)), chunk(b"data", b"")),
+            "0 channels or 0 Hz",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_wav_says_why(contents, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         decode(contents)

@@ -51,10 +51,11 @@ def test_the_keys_of_the_other_track(tmp_path, pieces):
 def test_one_edition_named_as_another(tmp_path, pieces):
     path = replica("asvspoof2021_la", tmp_path, pieces)
     refused(
-        "asvspoof2019_la", path,
+        "asvspoof2019_la",
+        path,
         r"expected ASVspoof2019_LA_cm_protocols/ and .*Received: no .*: "
         r"ASVspoof2021_LA_eval/, keys/\. That looks like asvspoof2021_la: --data asvspoof2021_la:",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("edition", ["hidden", "progress"])
@@ -68,8 +69,14 @@ def test_keys_without_the_subset_that_counts(edition, tmp_path, pieces):
 @pytest.mark.parametrize(
     ("case", "table", "old", "new", "message"),
     [
-        ("asvspoof2019_la", TRAIN_2019, "spoof", "fake", r"trn\.txt:1: a label .* bonafide, spoof\."
-         r" Received: 'fake' in 'LA_0000 LA_T_1000000 - A01 fake', one of 2 such lines"),
+        (
+            "asvspoof2019_la",
+            TRAIN_2019,
+            "spoof",
+            "fake",
+            r"trn\.txt:1: a label .* bonafide, spoof\."
+            r" Received: 'fake' in 'LA_0000 LA_T_1000000 - A01 fake', one of 2 such lines",
+        ),
         ("asvspoof2021_la", KEYS_LA, "spoof", "1", r":1: .* Received: '1' in .* of 4 such"),
         ("asvspoof5", "ASVspoof5.train.tsv", "spoof", "Spooof", r":1: .* Received: 'Spooof'"),
         ("in_the_wild", "meta.csv", "spoof", "fake", r"csv:2: .* 'fake' in '0\.wav,.* 12 such"),
@@ -77,7 +84,7 @@ def test_keys_without_the_subset_that_counts(edition, tmp_path, pieces):
         ("spoofceleb", "metadata/train.csv", ",a01", ",a99", r"csv:3: .*'a99'.* one of 1 such"),
         ("codecfake", "label/dev.txt", "real", "bonafide", r"one of real, fake\. .*'bonafide'"),
     ],
-)  # fmt: skip
+)
 def test_labels_in_other_words(case, table, old, new, message, tmp_path, pieces):
     path = replica(case, tmp_path, pieces)
     text = (path / table).read_text()
@@ -87,9 +94,16 @@ def test_labels_in_other_words(case, table, old, new, message, tmp_path, pieces)
 
 @pytest.mark.parametrize(
     "case",
-    ["asvspoof2019_la", "asvspoof2021_la", "asvspoof5", "in_the_wild", "add2023", "spoofceleb",
-     "codecfake"],
-)  # fmt: skip
+    [
+        "asvspoof2019_la",
+        "asvspoof2021_la",
+        "asvspoof5",
+        "in_the_wild",
+        "add2023",
+        "spoofceleb",
+        "codecfake",
+    ],
+)
 def test_a_clip_that_stands_there_twice(case, tmp_path, pieces, capsys):
     path = replica(case, tmp_path, pieces)
     before = load_corpus(f"{case}:{path}")
@@ -104,9 +118,15 @@ def test_a_clip_that_stands_there_twice(case, tmp_path, pieces, capsys):
     assert f"1 lines of {table} name a clip again, such as " in capsys.readouterr().err
     # The same clip with the other label.
     other = {
-        "spoof": "bonafide", "bonafide": "spoof", "bona-fide": "spoof", "fake": "genuine",
-        "genuine": "fake", "a00": "a01", "a01": "a00", "real": "fake",
-    }  # fmt: skip
+        "spoof": "bonafide",
+        "bonafide": "spoof",
+        "bona-fide": "spoof",
+        "fake": "genuine",
+        "genuine": "fake",
+        "a00": "a01",
+        "a01": "a00",
+        "real": "fake",
+    }
     if case == "codecfake":
         other["fake"] = "real"
     separator = "," if table.suffix == ".csv" else " "

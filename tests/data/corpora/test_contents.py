@@ -8,8 +8,8 @@ from replicas import REPLICAS, write_lines
 
 from tfpipeline.data.clips import check_parts
 from tfpipeline.data.corpora import load_corpus
-from tfpipeline.data.corpora.layout import split_paths
-from tfpipeline.data.corpora.stems import speaker_of_stem
+from tfpipeline.data.corpora.reading.dataset_layout import split_paths
+from tfpipeline.data.corpora.reading.names import speaker_of_stem
 
 COLUMNS = ["label", "speaker", "attack", "source", "part"]
 BONAFIDE, SPOOF = "bonafide", "spoof"
@@ -63,27 +63,51 @@ EXPECTED = {
     },
     "cfad": {
         "train_clean/real_clean/aishell3/SSB00050001.wav": (
-            BONAFIDE, "SSB0005", "-", "SSB00050001", "train",
+            BONAFIDE,
+            "SSB0005",
+            "-",
+            "SSB00050001",
+            "train",
         ),
         "dev_clean/fake_clean/gl/SSB03540002_gl.wav": (
-            SPOOF, "SSB0354", "gl", "SSB03540002", "validation",
+            SPOOF,
+            "SSB0354",
+            "gl",
+            "SSB03540002",
+            "validation",
         ),
         "test_seen_clean/fake_clean/gl/SSB07100001_gl.wav": (
-            SPOOF, "SSB0710", "gl", "SSB07100001", "test",
+            SPOOF,
+            "SSB0710",
+            "gl",
+            "SSB07100001",
+            "test",
         ),
         "test_unseen_clean/fake_clean/world/SSB09660001_world.wav": (
-            SPOOF, "SSB0966", "world", "SSB09660001", "unseen",
+            SPOOF,
+            "SSB0966",
+            "world",
+            "SSB09660001",
+            "unseen",
         ),
     },
     "fake_or_real": {
         "training/real/file0.wav_16k.wav_norm.wav_mono.wav_silence.wav": (
-            BONAFIDE, "-", "-", "-", "train",
+            BONAFIDE,
+            "-",
+            "-",
+            "-",
+            "train",
         ),
         "testing/fake/file1.wav_16k.wav_norm.wav_mono.wav_silence.WAV": (
-            SPOOF, "-", "tts", "-", "test",
+            SPOOF,
+            "-",
+            "tts",
+            "-",
+            "test",
         ),
     },
-}  # fmt: skip
+}
 # The same of data sets that have no parts of their own.
 UNSPLIT = {
     "in_the_wild": {
@@ -96,18 +120,30 @@ UNSPLIT = {
         "ljspeech_melgan/LJ001-0001_gen.wav": (SPOOF, "LJ", "ljspeech_melgan", "LJ001-0001"),
         "ljspeech_waveglow/LJ001-0002.wav": (SPOOF, "LJ", "ljspeech_waveglow", "LJ001-0002"),
         "ljspeech_hifiGAN/LJ001-0001_generated.wav": (
-            SPOOF, "LJ", "ljspeech_hifiGAN", "LJ001-0001",
+            SPOOF,
+            "LJ",
+            "ljspeech_hifiGAN",
+            "LJ001-0001",
         ),
         "common_voices_prompts_from_conformer_fastspeech2_pwg_ljspeech/gen_0.wav": (
-            SPOOF, "LJ", "common_voices_prompts_from_conformer_fastspeech2_pwg_ljspeech", "-",
+            SPOOF,
+            "LJ",
+            "common_voices_prompts_from_conformer_fastspeech2_pwg_ljspeech",
+            "-",
         ),
     },
     "mlaad": {
         "de/vits/eva_k_f0.wav": (
-            SPOOF, "-", "tts_models/de/vits", "de_DE/by_book/female/eva_k/buch/wavs/eva_k_f0",
+            SPOOF,
+            "-",
+            "tts_models/de/vits",
+            "de_DE/by_book/female/eva_k/buch/wavs/eva_k_f0",
         ),
         "bonafide/de_DE/by_book/female/eva_k/buch/wavs/eva_k_f0.wav": (
-            BONAFIDE, "eva_k", "-", "de_DE/by_book/female/eva_k/buch/wavs/eva_k_f0",
+            BONAFIDE,
+            "eva_k",
+            "-",
+            "de_DE/by_book/female/eva_k/buch/wavs/eva_k_f0",
         ),
     },
     "deep_voice": {
@@ -119,12 +155,23 @@ UNSPLIT = {
         "ASM_F_WIKI_00001": (SPOOF, "ASM_F", "tts", "-"),
         "TAM_M_WIKI_00073": (SPOOF, "TAM_M", "tts", "-"),
     },
-}  # fmt: skip
+}
 SIZES = {
-    "asvspoof2019_la": 12, "asvspoof2021_la": 4, "asvspoof2021_df": 3, "asvspoof5": 8,
-    "add2023": 12, "spoofceleb": 9, "codecfake": 12, "cfad": 16, "fake_or_real": 14,
-    "in_the_wild": 24, "wavefake": 26, "mlaad": 30, "deep_voice": 36, "indictts": 32,
-}  # fmt: skip
+    "asvspoof2019_la": 12,
+    "asvspoof2021_la": 4,
+    "asvspoof2021_df": 3,
+    "asvspoof5": 8,
+    "add2023": 12,
+    "spoofceleb": 9,
+    "codecfake": 12,
+    "cfad": 16,
+    "fake_or_real": 14,
+    "in_the_wild": 24,
+    "wavefake": 26,
+    "mlaad": 30,
+    "deep_voice": 36,
+    "indictts": 32,
+}
 
 
 def read(case, tmp_path, pieces, **options):
@@ -173,8 +220,12 @@ def test_codecs_and_vocoders_of_2021(tmp_path, pieces):
     clips = read("asvspoof2021_df", tmp_path / "df", pieces)
     told = clips.loc["DF_E_2000026", ["codec", "origin", "vocoder", "team", "language_pair"]]
     assert told.tolist() == [
-        "mp3m4a", "vcc2020", "neural_vocoder_nonautoregressive", "team20", "E",
-    ]  # fmt: skip
+        "mp3m4a",
+        "vcc2020",
+        "neural_vocoder_nonautoregressive",
+        "team20",
+        "E",
+    ]
 
 
 def test_only_the_subset_eval_of_2021(tmp_path, pieces, capsys):
@@ -243,17 +294,15 @@ def test_jsut_is_read_where_it_is(tmp_path, pieces):
     assert fake[["label", "source", "language"]].tolist() == ["spoof", "BASIC5000_0001", "ja"]
 
 
-@pytest.mark.parametrize(("case", "mend"), [("wavefake", "LJSpeech-1.1"), ("mlaad", "M-AILABS")])
-def test_fakes_alone_can_be_scored_but_not_trained_on(case, mend, tmp_path, pieces, capsys):
+@pytest.mark.parametrize(("case", "fix"), [("wavefake", "LJSpeech-1.1"), ("mlaad", "M-AILABS")])
+def test_fakes_alone_can_be_scored_but_not_trained_on(case, fix, tmp_path, pieces, capsys):
     path = str(REPLICAS[case](tmp_path / "set", pieces)).partition("+")[0]
     if case == "wavefake":
         (tmp_path / "set" / "LJSpeech-1.1").rename(tmp_path / "elsewhere")
     clips = load_corpus(f"{case}:{path}", split=False)
     assert set(clips["label"]) == {"spoof"}
     assert "no bonafide clip" in capsys.readouterr().err
-    with pytest.raises(
-        ValueError, match=rf"no bonafide clip\. .*{mend}: --data {case}:PATH\+PATH2"
-    ):
+    with pytest.raises(ValueError, match=rf"no bonafide clip\. .*{fix}: --data {case}:PATH\+PATH2"):
         load_corpus(f"{case}:{path}")
 
 

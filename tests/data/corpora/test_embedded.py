@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from replicas import indictts, indictts_rows, indictts_saved
 
-from tfpipeline.data.corpora import embedded, load_corpus, load_hidden
-from tfpipeline.data.corpora.embedded import extract_audio
-from tfpipeline.data.corpora.tables import ROWS_AT_A_TIME, find_tables, read_batches
+from tfpipeline.data.corpora import load_corpus, load_hidden
+from tfpipeline.data.corpora.reading import hf_audio as embedded
+from tfpipeline.data.corpora.reading.hf_audio import extract_audio
+from tfpipeline.data.corpora.reading.hf_tables import ROWS_AT_A_TIME, find_tables, read_batches
 
 COLUMNS = ("text", "id", "language", "is_tts")
 BUILDS = {"parquet": indictts, "arrow": indictts_saved}
@@ -106,10 +107,15 @@ def test_a_stopped_run_goes_on_where_it_was(data_set, own_cache, monkeypatch):
 
 def test_a_few_rows_at_a_time(tmp_path):
     rows = [
-        {"text": "", "id": str(number), "language": "", "is_tts": 0,
-         "audio": {"bytes": number.to_bytes(4, "big") * 50, "path": None}}
+        {
+            "text": "",
+            "id": str(number),
+            "language": "",
+            "is_tts": 0,
+            "audio": {"bytes": number.to_bytes(4, "big") * 50, "path": None},
+        }
         for number in range(200)
-    ]  # fmt: skip
+    ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-0.parquet", row_group_size=200)
     (table,) = find_tables(tmp_path)
     sizes = [batch.num_rows for batch in read_batches(table, [*COLUMNS, "audio"])]
@@ -122,13 +128,22 @@ def test_a_few_rows_at_a_time(tmp_path):
 
 def test_audio_that_a_table_only_names(tmp_path, pieces):
     file = pieces.write(tmp_path / "set" / "wavs" / "a.wav")
-    row = {"text": "", "id": "a", "language": "", "is_tts": 1,
-           "audio": {"bytes": None, "path": "wavs/a.wav"}}  # fmt: skip
-    schema = pa.schema([
-        ("text", pa.string()), ("id", pa.string()), ("language", pa.string()),
-        ("is_tts", pa.int64()),
-        ("audio", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-    ])  # fmt: skip
+    row = {
+        "text": "",
+        "id": "a",
+        "language": "",
+        "is_tts": 1,
+        "audio": {"bytes": None, "path": "wavs/a.wav"},
+    }
+    schema = pa.schema(
+        [
+            ("text", pa.string()),
+            ("id", pa.string()),
+            ("language", pa.string()),
+            ("is_tts", pa.int64()),
+            ("audio", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ]
+    )
     path = tmp_path / "set" / "data"
     path.mkdir()
     pq.write_table(pa.Table.from_pylist([row], schema), path / "train-0.parquet")
@@ -179,9 +194,13 @@ def test_hidden_labels_are_no_part_of_the_corpus(data_set, tmp_path):
         load_hidden("demo")
 
 
-@pytest.mark.parametrize(("split", "message"), [
-    ("train", r"expected clips whose label is hidden"), ("test", r"Received: hidden ones only"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("train", r"expected clips whose label is hidden"),
+        ("test", r"Received: hidden ones only"),
+    ],
+)
 def test_one_split_alone(split, message, tmp_path, pieces):
     path = indictts(tmp_path / "set", pieces)
     for shard in (path / "data").glob("*.parquet"):

@@ -10,9 +10,20 @@ from __future__ import annotations
 SAMPLE_RATE = 16_000
 # Rates that are resampled by one filter in Python and in the exported graph; all others by soxr.
 SOURCE_RATES = (
-    8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000,
-    176_400, 192_000,
-)  # fmt: skip
+    8_000,
+    11_025,
+    12_000,
+    16_000,
+    22_050,
+    24_000,
+    32_000,
+    44_100,
+    48_000,
+    88_200,
+    96_000,
+    176_400,
+    192_000,
+)
 MIN_SECONDS = 0.05
 SILENCE_DBFS = -80.0
 # Integers of 32 bits that nobody scaled reach it. No recording is louder: such samples are bytes

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +58,9 @@ def check_file(path: str | Path, name: str | Path) -> None:
     if status.st_size > MAX_FILE_BYTES:
         raise UnusableError(
             f"{name}: at most {MAX_FILE_BYTES / 1e6:.0f} MB can be judged. "
-            f"Received: {status.st_size / 1e6:.0f} MB. Cut it up.", "too long",
-        )  # fmt: skip
+            f"Received: {status.st_size / 1e6:.0f} MB. Cut it up.",
+            "too long",
+        )
 
 
 def check_levels(samples: int, peak: float, name: str | Path) -> None:
@@ -76,8 +79,9 @@ def check_levels(samples: int, peak: float, name: str | Path) -> None:
     if samples < MIN_SECONDS * SAMPLE_RATE:
         raise UnusableError(
             f"{name}: too short to judge. Received: {1000 * samples / SAMPLE_RATE:.0f} ms, "
-            f"where at least {1000 * MIN_SECONDS:.0f} ms are needed.", "too short",
-        )  # fmt: skip
+            f"where at least {1000 * MIN_SECONDS:.0f} ms are needed.",
+            "too short",
+        )
     if not np.isfinite(peak):
         raise UnusableError(
             f"{name}: holds NaN or infinite samples. Write the file again.", "not finite"
@@ -90,5 +94,82 @@ def check_levels(samples: int, peak: float, name: str | Path) -> None:
     if peak < 10 ** (SILENCE_DBFS / 20):
         raise UnusableError(
             f"{name}: silent. Received: a peak of {20 * np.log10(max(peak, 1e-10)):.0f} dBFS, "
-            f"below {SILENCE_DBFS:.0f}. Is it the right channel or file?", "silent",
-        )  # fmt: skip
+            f"below {SILENCE_DBFS:.0f}. Is it the right channel or file?",
+            "silent",
+        )
+
+
+# All that `decode` reads, containers of video included.
+AUDIO_EXTENSIONS = (
+    "3g2",
+    "3gp",
+    "aac",
+    "ac3",
+    "aif",
+    "aifc",
+    "aiff",
+    "amr",
+    "ape",
+    "asf",
+    "au",
+    "avi",
+    "caf",
+    "dts",
+    "flac",
+    "flv",
+    "m2ts",
+    "m4a",
+    "m4b",
+    "m4v",
+    "mka",
+    "mkv",
+    "mov",
+    "mp1",
+    "mp2",
+    "mp3",
+    "mp4",
+    "mpc",
+    "mpeg",
+    "mpg",
+    "nist",
+    "oga",
+    "ogg",
+    "ogv",
+    "opus",
+    "rf64",
+    "snd",
+    "sph",
+    "tak",
+    "tta",
+    "voc",
+    "w64",
+    "wav",
+    "wave",
+    "webm",
+    "wma",
+    "wmv",
+    "wv",
+)
+MOST_NAMED = 4
+
+
+def is_audio_name(name: str) -> bool:
+    """Whether a file's name has one of `AUDIO_EXTENSIONS`, in either case."""
+    stem, _, extension = name.rpartition(".")
+    return bool(stem) and extension.lower() in AUDIO_EXTENSIONS
+
+
+def left_out(names: Iterable[str]) -> str | None:
+    """A line on files that were not taken for audio, by extension; None if there are none."""
+    counts = Counter(
+        f".{name.rpartition('.')[2].lower()}" if "." in name.strip(".") else "without extension"
+        for name in names
+    )
+    if not counts:
+        return None
+    named = [f"{number} {extension}" for extension, number in counts.most_common(MOST_NAMED)]
+    more = " …" if len(counts) > MOST_NAMED else ""
+    return (
+        f"{counts.total()} files left out, whose extensions are not audio's: "
+        f"{', '.join(named)}{more}"
+    )

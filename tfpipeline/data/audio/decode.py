@@ -174,8 +174,9 @@ class Recording:
         if frames > MAX_SECONDS * self._source.rate:
             raise UnusableError(
                 f"{self.name}: at most {MAX_SECONDS / 3600:g} hours can be judged. Received: "
-                "more. Cut it up.", "too long",
-            )  # fmt: skip
+                "more. Cut it up.",
+                "too long",
+            )
 
 
 def decode(source: str | os.PathLike | bytes, name: str | None = None) -> Decoded:
@@ -202,9 +203,12 @@ def decode(source: str | os.PathLike | bytes, name: str | None = None) -> Decode
         ]
         waveform = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         return Decoded(
-            waveform, recording.channels, tuple(recording.remarks), recording.format,
+            waveform,
+            recording.channels,
+            tuple(recording.remarks),
+            recording.format,
             recording.rate,
-        )  # fmt: skip
+        )
 
 
 @contextmanager

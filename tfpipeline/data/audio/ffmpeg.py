@@ -25,10 +25,36 @@ from tfpipeline.data.audio.checks import MAX_SECONDS
 MAX_DECODE_WALL_SECONDS = 600
 # Formats that ffmpeg knows by the name's ending alone, headerless ones, are left out too.
 CONTAINERS = (
-    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dts", "eac3", "flac", "flv",
-    "loas", "matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "nistsphere", "ogg", "tak",
-    "tta", "voc", "w64", "wav", "wv",
-)  # fmt: skip
+    "aac",
+    "ac3",
+    "aiff",
+    "amr",
+    "ape",
+    "asf",
+    "au",
+    "avi",
+    "caf",
+    "dts",
+    "eac3",
+    "flac",
+    "flv",
+    "loas",
+    "matroska",
+    "mov",
+    "mp3",
+    "mpc",
+    "mpc8",
+    "mpeg",
+    "mpegts",
+    "nistsphere",
+    "ogg",
+    "tak",
+    "tta",
+    "voc",
+    "w64",
+    "wav",
+    "wv",
+)
 BLOCK = 2**20  # samples of all channels
 MP4_BOXES = 10_000
 TRACK = re.compile(r"Stream #0:\d+.*?: Audio: .*")
@@ -149,11 +175,11 @@ class FfmpegSource:
         frame = 4 * self.channels  # bytes
         while True:
             with limit:
-                octets = pipe.read(max(1, BLOCK // self.channels) * frame)
-            if not octets:
+                raw = pipe.read(max(1, BLOCK // self.channels) * frame)
+            if not raw:
                 return
-            whole = len(octets) // frame * frame
-            yield np.frombuffer(octets[:whole], ">f4").astype(np.float32).reshape(-1, self.channels)
+            whole = len(raw) // frame * frame
+            yield np.frombuffer(raw[:whole], ">f4").astype(np.float32).reshape(-1, self.channels)
 
     def _note_tracks(self, said: str) -> None:
         """Counts the audio tracks that ffmpeg lists before it decodes."""
@@ -168,11 +194,33 @@ class FfmpegSource:
         if len(self._spans) > 1:
             place = f"subfile,,start,{begin},end,{end},,:{place}"
         return [
-            self._program, "-nostdin", "-hide_banner", "-nostats", "-v", "info", "-threads", "1",
-            "-protocol_whitelist", "file,pipe,subfile", "-format_whitelist", ",".join(CONTAINERS),
-            "-i", place, "-map", f"0:a:{self._track}", "-vn", "-sn", "-dn",
-            "-t", str(MAX_SECONDS + 1), "-c:a", "pcm_f32be", "-f", "au", "pipe:1",
-        ]  # fmt: skip
+            self._program,
+            "-nostdin",
+            "-hide_banner",
+            "-nostats",
+            "-v",
+            "info",
+            "-threads",
+            "1",
+            "-protocol_whitelist",
+            "file,pipe,subfile",
+            "-format_whitelist",
+            ",".join(CONTAINERS),
+            "-i",
+            place,
+            "-map",
+            f"0:a:{self._track}",
+            "-vn",
+            "-sn",
+            "-dn",
+            "-t",
+            str(MAX_SECONDS + 1),
+            "-c:a",
+            "pcm_f32be",
+            "-f",
+            "au",
+            "pipe:1",
+        ]
 
 
 class _TimeLimit:

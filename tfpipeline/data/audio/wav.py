@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -13,13 +14,19 @@ from typing import BinaryIO
 
 import numpy as np
 
+from tfpipeline.data.audio import SAMPLE_RATE
+
 # More than any writer leaves; a hostile file could hold millions.
 MOST_CHUNKS = 256
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 KINDS = {
-    (PCM, 8): "u1", (PCM, 16): "<i2", (PCM, 24): "3u1", (PCM, 32): "<i4", (FLOAT, 32): "<f4",
+    (PCM, 8): "u1",
+    (PCM, 16): "<i2",
+    (PCM, 24): "3u1",
+    (PCM, 32): "<i4",
+    (FLOAT, 32): "<f4",
     (FLOAT, 64): "<f8",
-}  # fmt: skip
+}
 # From here on, a size that the file does not have was left by a writer that could not know it.
 STREAMED = 0x7FFFF000
 # Writers count headers in, or forget them: a promise of a few bytes too many is no truncation.
@@ -74,8 +81,8 @@ class WavSource:
             width = np.dtype(part.kind).itemsize * part.channels
             for begin in range(0, part.frames, frames):
                 count = min(frames, part.frames - begin)
-                octets = os.pread(self._file.fileno(), count * width, part.begin + begin * width)
-                yield _samples(octets, part.kind).reshape(-1, part.channels)
+                raw = os.pread(self._file.fileno(), count * width, part.begin + begin * width)
+                yield _samples(raw, part.kind).reshape(-1, part.channels)
 
 
 def read_parts(file: BinaryIO) -> tuple[list[Part], list[str]] | None:
@@ -127,11 +134,11 @@ def _read_part(file: BinaryIO, start: int, size: int, remarks: list) -> tuple[Pa
             kind, channels, rate = layout
             if large is not None and promised == 0xFFFFFFFF:
                 promised = large
-            octets, remark = data_size(promised, size - at, os.pread(file.fileno(), 8, at))
-            frames = octets // (np.dtype(kind).itemsize * channels)
+            raw, remark = data_size(promised, size - at, os.pread(file.fileno(), 8, at))
+            frames = raw // (np.dtype(kind).itemsize * channels)
             if remark:
                 remarks.append(remark)
-            end = at + octets + octets % 2
+            end = at + raw + raw % 2
             # Behind the samples there may be more chunks, which the size of the whole tells.
             whole = start + 8 + struct.unpack("<I", head[4:8])[0]
             joined = end < whole < size and os.pread(file.fileno(), 4, whole) == b"RIFF"
@@ -185,16 +192,25 @@ def data_size(promised: int, there: int, next_bytes: bytes) -> tuple[int, str | 
     raise ValueError(f"it is truncated: {there} of {promised} bytes of samples are there")
 
 
-def _samples(octets: bytes, kind: str) -> np.ndarray:
+def _samples(raw: bytes, kind: str) -> np.ndarray:
     """float32 (samples,)."""
     if kind == "u1":
-        return (np.frombuffer(octets, np.uint8).astype(np.float32) - 128) / np.float32(128)
+        return (np.frombuffer(raw, np.uint8).astype(np.float32) - 128) / np.float32(128)
     if kind == "3u1":
-        wide = np.zeros((len(octets) // 3, 4), np.uint8)
-        wide[:, 1:] = np.frombuffer(octets, np.uint8).reshape(-1, 3)
+        wide = np.zeros((len(raw) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
         return (wide.view("<i4")[:, 0] >> 8).astype(np.float32) / np.float32(2**23)
     # Doubles beyond float32 become infinite, and are refused.
     with np.errstate(over="ignore", invalid="ignore"):
-        samples = np.frombuffer(octets, kind).astype(np.float32)
+        samples = np.frombuffer(raw, kind).astype(np.float32)
     bits = {"<i2": 15, "<i4": 31}.get(kind)
     return samples if bits is None else samples / np.float32(2**bits)
+
+
+def wav_bytes(waveform: np.ndarray) -> bytes:
+    """A waveform, float32 (samples,) at `SAMPLE_RATE`, as a WAV file of floats."""
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, waveform, SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    return file.getvalue()

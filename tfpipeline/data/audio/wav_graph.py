@@ -127,39 +127,48 @@ def _read_chunks(contents: tf.Tensor) -> tuple[tf.Tensor, ...]:
     Whole (bool), kind (0 unknown), channels, rate, bits, place of the samples, how many bytes of
     them are promised and how many there are, and whether another file follows (bool).
     """
-    octets = tf.io.decode_raw(contents, tf.uint8)
-    n_bytes = tf.shape(octets, tf.int64)[0]
-    format_at, format_size, data_at, data_size = _find_chunks(contents, octets, n_bytes)
+    raw = tf.io.decode_raw(contents, tf.uint8)
+    n_bytes = tf.shape(raw, tf.int64)[0]
+    format_at, format_size, data_at, data_size = _find_chunks(contents, raw, n_bytes)
     whole = tf.logical_and(format_size >= 16, data_at > 0)
-    tag = _number(octets, format_at, 2)
-    channels = _number(octets, format_at + 2, 2)
-    rate = _number(octets, format_at + 4, 4)
-    bits = _number(octets, format_at + 14, 2)
+    tag = _number(raw, format_at, 2)
+    channels = _number(raw, format_at + 2, 2)
+    rate = _number(raw, format_at + 4, 4)
+    bits = _number(raw, format_at + 14, 2)
     extensible = tf.logical_and(tf.equal(tag, EXTENSIBLE), format_size >= 26)
-    tag = tf.where(extensible, _number(octets, format_at + 24, 2), tag)
+    tag = tf.where(extensible, _number(raw, format_at + 24, 2), tag)
     kind = tf.argmax(
-        tf.stack([
-            tf.logical_and(tf.equal(tag, known), tf.equal(bits, width))
-            for known, width in ((0, 0), (PCM, 8), (PCM, 16), (PCM, 24), (PCM, 32), (FLOAT, 32),
-                                 (FLOAT, 64))
-        ])
-    )  # fmt: skip
-    size = _data_size(octets, data_at, data_size, n_bytes)
-    end, behind = data_at + size + size % 2, 8 + _number(octets, 4, 4)
+        tf.stack(
+            [
+                tf.logical_and(tf.equal(tag, known), tf.equal(bits, width))
+                for known, width in (
+                    (0, 0),
+                    (PCM, 8),
+                    (PCM, 16),
+                    (PCM, 24),
+                    (PCM, 32),
+                    (FLOAT, 32),
+                    (FLOAT, 64),
+                )
+            ]
+        )
+    )
+    size = _data_size(raw, data_at, data_size, n_bytes)
+    end, behind = data_at + size + size % 2, 8 + _number(raw, 4, 4)
     joined = tf.equal(_name(contents, end), "RIFF") | (
         (behind > end) & tf.equal(_name(contents, behind), "RIFF")
     )
     return whole, kind, channels, rate, bits, data_at, data_size, size, joined
 
 
-def _data_size(octets: tf.Tensor, at: tf.Tensor, promised: tf.Tensor, n_bytes: tf.Tensor):
+def _data_size(raw: tf.Tensor, at: tf.Tensor, promised: tf.Tensor, n_bytes: tf.Tensor):
     """Bytes of samples: `wav.data_size`."""
     there = n_bytes - at
-    name = octets[at : at + 4]
+    name = raw[at : at + 4]
     chunk = (
         (there >= 8)
         & tf.reduce_all((name >= 32) & (name < 127))
-        & (8 + _number(octets, at + 4, 4) <= there + 1)
+        & (8 + _number(raw, at + 4, 4) <= there + 1)
     )
     unknown = tf.where(chunk, tf.zeros([], tf.int64), there)
     return tf.where(tf.equal(promised, 0), unknown, tf.minimum(promised, there))
@@ -172,7 +181,7 @@ def _name(contents: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
     return tf.strings.substr(contents, tf.cast(at, tf.int32), 4)
 
 
-def _find_chunks(contents: tf.Tensor, octets: tf.Tensor, n_bytes: tf.Tensor) -> tuple:
+def _find_chunks(contents: tf.Tensor, raw: tf.Tensor, n_bytes: tf.Tensor) -> tuple:
     """Place and size of the fmt chunk and of the data chunk, int64; place 0 if there is none."""
 
     def more(at, format_at, format_size, data_at, data_size):
@@ -180,7 +189,7 @@ def _find_chunks(contents: tf.Tensor, octets: tf.Tensor, n_bytes: tf.Tensor) -> 
 
     def step(at, format_at, format_size, data_at, data_size):
         name = tf.strings.substr(contents, at, 4)
-        size = _number(octets, at + 4, 4)
+        size = _number(raw, at + 4, 4)
         there = tf.minimum(size, n_bytes - at - 8)
         is_format, is_data = tf.equal(name, "fmt "), tf.equal(name, "data")
         return (
@@ -196,9 +205,9 @@ def _find_chunks(contents: tf.Tensor, octets: tf.Tensor, n_bytes: tf.Tensor) -> 
     return tf.while_loop(more, step, start, maximum_iterations=MOST_CHUNKS)[1:]
 
 
-def _number(octets: tf.Tensor, at: tf.Tensor, width: int) -> tf.Tensor:
+def _number(raw: tf.Tensor, at: tf.Tensor, width: int) -> tf.Tensor:
     """The unsigned little-endian integer of `width` bytes at a place, int64; 0 past the end."""
-    taken = tf.cast(octets[at : at + width], tf.int64)
+    taken = tf.cast(raw[at : at + width], tf.int64)
     taken = tf.pad(taken, [[0, width - tf.shape(taken)[0]]])
     return tf.reduce_sum(taken * tf.constant([256**i for i in range(width)], tf.int64))
 
@@ -212,9 +221,9 @@ def _decode_16(data: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_24(data: tf.Tensor) -> tf.Tensor:
-    octets = tf.cast(tf.reshape(tf.io.decode_raw(data, tf.uint8), [-1, 3]), tf.int32)
-    unsigned = octets[:, 0] + octets[:, 1] * 2**8 + octets[:, 2] * 2**16
-    signed = unsigned - tf.where(octets[:, 2] >= 128, 2**24, 0)
+    raw = tf.cast(tf.reshape(tf.io.decode_raw(data, tf.uint8), [-1, 3]), tf.int32)
+    unsigned = raw[:, 0] + raw[:, 1] * 2**8 + raw[:, 2] * 2**16
+    signed = unsigned - tf.where(raw[:, 2] >= 128, 2**24, 0)
     return tf.cast(signed, tf.float32) / 2**23
 
 

@@ -25,10 +25,10 @@ from tfpipeline.data.corpora import (
     spoofceleb,
     wavefake,
 )
-from tfpipeline.data.corpora.corpus import Corpus, load_data_set
-from tfpipeline.data.corpora.demo import load_demo
 from tfpipeline.data.corpora.folder import load_folder
 from tfpipeline.data.corpora.manifest import load_manifest
+from tfpipeline.data.corpora.reading.corpus import Corpus, load_data_set
+from tfpipeline.data.demo.corpus import load_demo
 from tfpipeline.data.mixing import mix_corpora
 from tfpipeline.data.split_rules import split_clips
 from tfpipeline.data.splits import hold_out_attacks
@@ -41,12 +41,24 @@ def _load_demo(path: str | None, split: bool = True) -> pd.DataFrame:
 
 
 _READERS = (
-    indictts, asvspoof2019_la, asvspoof2021_la, asvspoof2021_df, asvspoof5, in_the_wild,
-    fake_or_real, wavefake, mlaad, add2023, spoofceleb, deep_voice, codecfake, cfad,
-)  # fmt: skip
+    indictts,
+    asvspoof2019_la,
+    asvspoof2021_la,
+    asvspoof2021_df,
+    asvspoof5,
+    in_the_wild,
+    fake_or_real,
+    wavefake,
+    mlaad,
+    add2023,
+    spoofceleb,
+    deep_voice,
+    codecfake,
+    cfad,
+)
 # The published data sets among them: licence, citation, layout, counts.
 DATA_SETS: dict[str, Corpus] = {reader.CORPUS.name: reader.CORPUS for reader in _READERS}
-# Each takes the path and whether clips without parts are dealt out to them.
+# Each takes the path and whether clips without parts are assigned to them.
 CORPORA: dict[str, Callable[..., pd.DataFrame]] = {
     "demo": _load_demo,
     "folder": load_folder,
@@ -66,7 +78,7 @@ def load_corpus(name: str, split: bool = True) -> pd.DataFrame:
 
     Args:
         name: of the corpus.
-        split: deal clips out to parts where the corpus names none; otherwise their part is `-`.
+        split: assign clips to parts where the corpus names none; otherwise their part is `-`.
 
     Raises:
         ValueError: no such corpus; the message names those there are.
@@ -102,7 +114,7 @@ def load_clips(data: DataConfig, split: bool = True) -> pd.DataFrame:
 
     Args:
         data: of a config.
-        split: deal clips out to parts where corpus or config say so; otherwise their part is `-`
+        split: assign clips to parts where corpus or config say so; otherwise their part is `-`
             where the corpus names none.
 
     Raises:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.corpora.corpus import Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.listing import attach_audio, stem_of
-from tfpipeline.data.corpora.protocols import drop_repeated, line_of, read_fields, to_labels
+from tfpipeline.data.corpora.reading.audio_index import attach_audio, stem_of
+from tfpipeline.data.corpora.reading.corpus import Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
+from tfpipeline.data.corpora.reading.protocols import drop_repeated, line_of, read_fields, to_labels
 
 CORPUS = Corpus(
     name="add2023",
@@ -35,7 +35,7 @@ PARTS = {"T": "train", "D": "validation", "E": "test"}
 NAME = r"ADD2023_T(?P<track>[\d.]+?)(?P<round>R\d)?_(?P<part>[TDE])_\d+"
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of all folders that have a label file."""
     (first,) = expect_layout(CORPUS, path, [_first_labels])
     root = first.parent if first.parent == Path(path).expanduser() else first.parent.parent
@@ -61,7 +61,7 @@ def read(path: str) -> Reading:
         tables.append(clips)
     clips, repeated = drop_repeated(pd.concat(tables, ignore_index=True), root)
     clips["attack"] = clips["label"].map({"bonafide": "-", "spoof": "unknown"})
-    return Reading(clips.drop(columns="file").assign(language="zh"), said + repeated)
+    return ReadCorpus(clips.drop(columns="file").assign(language="zh"), said + repeated)
 
 
 def _label_files(root: Path) -> list[Path]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tfpipeline.data.corpora.asvspoof import read_protocol
-from tfpipeline.data.corpora.corpus import Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.listing import attach_audio
+from tfpipeline.data.corpora.reading.asvspoof import read_protocol
+from tfpipeline.data.corpora.reading.audio_index import attach_audio
+from tfpipeline.data.corpora.reading.corpus import Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
 
 CORPUS = Corpus(
     name="asvspoof2019_la",
@@ -27,13 +27,15 @@ CORPUS = Corpus(
 )
 COLUMNS = ("speaker", "clip_id", "environment", "attack", "label")
 PARTS = (
-    ("train", "train", "train.trn"), ("validation", "dev", "dev.trl"), ("test", "eval", "eval.trl"),
-)  # fmt: skip
+    ("train", "train", "train.trn"),
+    ("validation", "dev", "dev.trl"),
+    ("test", "eval", "eval.trl"),
+)
 PROTOCOLS = ("ASVspoof2019_LA_cm_protocols", "cm_protocols")
 AUDIO = "ASVspoof2019_LA_{name}/flac"
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of the parts whose audio is there."""
     protocols, audio = expect_layout(
         CORPUS, path, [PROTOCOLS, tuple(AUDIO.format(name=name) for _, name, _ in PARTS)]
@@ -54,4 +56,4 @@ def read(path: str) -> Reading:
     if not tables:
         raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {said[0]}.")
     clips = pd.concat(tables, ignore_index=True).drop(columns="environment")
-    return Reading(clips.assign(language="en"), said)
+    return ReadCorpus(clips.assign(language="en"), said)

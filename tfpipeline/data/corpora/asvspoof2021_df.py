@@ -7,8 +7,8 @@ Challenges 2018 and 2020 (the column `origin`).
 
 from __future__ import annotations
 
-from tfpipeline.data.corpora.asvspoof import read_eval_2021
-from tfpipeline.data.corpora.corpus import Corpus, Reading
+from tfpipeline.data.corpora.reading.asvspoof import read_eval_2021
+from tfpipeline.data.corpora.reading.corpus import Corpus, ReadCorpus
 
 CORPUS = Corpus(
     name="asvspoof2021_df",
@@ -23,12 +23,23 @@ CORPUS = Corpus(
     counts={"test": (14_869, 519_059)},
 )
 COLUMNS = (
-    "speaker", "clip_id", "codec", "origin", "attack", "label", "trim", "subset", "vocoder",
-    "task", "team", "gender_pair", "language_pair",
-)  # fmt: skip
+    "speaker",
+    "clip_id",
+    "codec",
+    "origin",
+    "attack",
+    "label",
+    "trim",
+    "subset",
+    "vocoder",
+    "task",
+    "team",
+    "gender_pair",
+    "language_pair",
+)
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of the subset `eval`."""
     clips, said = read_eval_2021(CORPUS, path, "DF", COLUMNS, "DF_E_")
-    return Reading(clips, said)
+    return ReadCorpus(clips, said)

@@ -5,8 +5,8 @@ Key lines: `LA_0009 LA_E_9332881 alaw ita_tx A07 spoof notrim eval`. All of it i
 
 from __future__ import annotations
 
-from tfpipeline.data.corpora.asvspoof import read_eval_2021
-from tfpipeline.data.corpora.corpus import Corpus, Reading
+from tfpipeline.data.corpora.reading.asvspoof import read_eval_2021
+from tfpipeline.data.corpora.reading.corpus import Corpus, ReadCorpus
 
 CORPUS = Corpus(
     name="asvspoof2021_la",
@@ -20,11 +20,18 @@ CORPUS = Corpus(
     counts={"test": (14_816, 133_360)},
 )
 COLUMNS = (
-    "speaker", "clip_id", "codec", "transmission", "attack", "label", "trim", "subset",
-)  # fmt: skip
+    "speaker",
+    "clip_id",
+    "codec",
+    "transmission",
+    "attack",
+    "label",
+    "trim",
+    "subset",
+)
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of the subset `eval`."""
     clips, said = read_eval_2021(CORPUS, path, "LA", COLUMNS, "LA_E_")
-    return Reading(clips.assign(language="en"), said)
+    return ReadCorpus(clips.assign(language="en"), said)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
-from tfpipeline.data.corpora.asvspoof import audio_parts, read_protocol
-from tfpipeline.data.corpora.corpus import Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.listing import attach_audio
+from tfpipeline.data.corpora.reading.asvspoof import audio_parts, read_protocol
+from tfpipeline.data.corpora.reading.audio_index import attach_audio
+from tfpipeline.data.corpora.reading.corpus import Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
 
 CORPUS = Corpus(
     name="asvspoof5",
@@ -28,13 +28,23 @@ CORPUS = Corpus(
     layout="ASVspoof5.{train,dev.track_1,eval.track_1}.tsv, there or in ASVspoof5_protocols/, and "
     "flac_T/, flac_D/, flac_E_eval/",
     counts={
-        "train": (18_797, 163_560), "validation": (31_334, 109_616), "test": (138_688, 542_086),
+        "train": (18_797, 163_560),
+        "validation": (31_334, 109_616),
+        "test": (138_688, 542_086),
     },
-)  # fmt: skip
+)
 COLUMNS = (
-    "speaker", "clip_id", "sex", "codec", "codec_quality", "codec_seed", "attack_tag", "attack",
-    "label", "reserved",
-)  # fmt: skip
+    "speaker",
+    "clip_id",
+    "sex",
+    "codec",
+    "codec_quality",
+    "codec_seed",
+    "attack_tag",
+    "attack",
+    "label",
+    "reserved",
+)
 PARTS = (
     ("train", "ASVspoof5.train.tsv", "flac_T", "T_"),
     ("validation", "ASVspoof5.dev.track_1.tsv", "flac_D", "D_"),
@@ -43,7 +53,7 @@ PARTS = (
 FOLDERS = ("", "ASVspoof5_protocols/", "protocols/", "protocol/")
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of the parts whose audio is there."""
     protocols = tuple(f"{folder}{name}" for folder in FOLDERS for _, name, _, _ in PARTS)
     found, _ = expect_layout(CORPUS, path, [protocols, _any_audio])
@@ -68,7 +78,7 @@ def read(path: str) -> Reading:
     is_seed = clips["clip_id"].isin(seeds[seeds != UNKNOWN])
     clips["source"] = seeds.mask(is_seed & (seeds == UNKNOWN), clips["clip_id"])
     clips["codec"] = clips["codec"].replace(UNKNOWN, "none")
-    return Reading(clips.drop(columns=["codec_seed", "reserved"]).assign(language="en"), said)
+    return ReadCorpus(clips.drop(columns=["codec_seed", "reserved"]).assign(language="en"), said)
 
 
 def _audio(root: Path, flac: str) -> Path | None:

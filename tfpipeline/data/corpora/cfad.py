@@ -14,10 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
-from tfpipeline.data.corpora.corpus import Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.listing import audio_folders, stem_of
-from tfpipeline.data.corpora.stems import is_generic, speaker_of_stem
+from tfpipeline.data.corpora.reading.audio_index import audio_folders, stem_of
+from tfpipeline.data.corpora.reading.corpus import Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
+from tfpipeline.data.corpora.reading.names import is_generic, speaker_of_stem
 
 CORPUS = Corpus(
     name="cfad",
@@ -38,7 +38,7 @@ LABELS = {"real": "bonafide", "fake": "spoof"}
 THCHS30 = re.compile(r"([A-D]\d{1,2})_\d{1,3}")
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of one version."""
     (version,) = expect_layout(CORPUS, path, [_version])
     said = []
@@ -62,11 +62,18 @@ def read(path: str) -> Reading:
             speaker = _speaker(source)
             # 0012 of one corpus has nothing to do with 0012 of another.
             unsure = is_generic(source) and speaker == UNKNOWN
-            rows.append((
-                f"{folder}/{file}", str(version / folder / file), label, speaker,
-                kind if label == "spoof" else UNKNOWN, UNKNOWN if unsure else source,
-                PARTS[part[1].lower()], kind if label == "bonafide" else UNKNOWN,
-            ))  # fmt: skip
+            rows.append(
+                (
+                    f"{folder}/{file}",
+                    str(version / folder / file),
+                    label,
+                    speaker,
+                    kind if label == "spoof" else UNKNOWN,
+                    UNKNOWN if unsure else source,
+                    PARTS[part[1].lower()],
+                    kind if label == "bonafide" else UNKNOWN,
+                )
+            )
     if strange:
         said.append(f"{len(strange):,} files tell no part or label: {', '.join(strange[:3])}")
     columns = ["clip_id", "path", "label", "speaker", "attack", "source", "part", "origin"]
@@ -75,7 +82,7 @@ def read(path: str) -> Reading:
         raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: no audio.")
     counts = CORPUS.counts if version.name.lower().startswith("clean") else {}
     clips = clips.assign(language="zh", version=version.name.partition("_")[0])
-    return Reading(clips, said, counts)
+    return ReadCorpus(clips, said, counts)
 
 
 def _version(root: Path) -> Path | None:
@@ -83,8 +90,9 @@ def _version(root: Path) -> Path | None:
     for folder in (root / "clean_version", root):
         if folder.is_dir() and any(
             PART.fullmatch(own.name) and any(SIDE.fullmatch(sub.name) for sub in own.iterdir())
-            for own in folder.iterdir() if own.is_dir()
-        ):  # fmt: skip
+            for own in folder.iterdir()
+            if own.is_dir()
+        ):
             return folder
     return None
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
-from tfpipeline.data.corpora.corpus import Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.listing import attach_audio, stem_of
-from tfpipeline.data.corpora.protocols import drop_repeated, line_of, read_fields, to_labels
-from tfpipeline.data.corpora.stems import speaker_of_stem
+from tfpipeline.data.corpora.reading.audio_index import attach_audio, stem_of
+from tfpipeline.data.corpora.reading.corpus import Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
+from tfpipeline.data.corpora.reading.names import speaker_of_stem
+from tfpipeline.data.corpora.reading.protocols import drop_repeated, line_of, read_fields, to_labels
 
 CORPUS = Corpus(
     name="codecfake",
@@ -32,15 +32,18 @@ CORPUS = Corpus(
     counts={"train": 740_747, "validation": 92_596},
 )
 TEST_COUNTS = {
-    **dict.fromkeys(("C1", "C2", "C3", "C4", "C5", "C6"), 26_456), "C7": 145_505, "A1": 8_902,
-    "A2": 8_902, "A3": 99_112,
-}  # fmt: skip
+    **dict.fromkeys(("C1", "C2", "C3", "C4", "C5", "C6"), 26_456),
+    "C7": 145_505,
+    "A1": 8_902,
+    "A2": 8_902,
+    "A3": 99_112,
+}
 LABELS = {"real": "bonafide", "fake": "spoof"}
 PARTS = {"train": "train", "dev": "validation"}
 MADE = re.compile(r"^(F\d\d)_(?=.)")
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of all label files whose folder is there."""
     labels, _ = expect_layout(CORPUS, path, [_labels, ("train", "dev", "test", *TEST_COUNTS)])
     root = labels.parent
@@ -61,7 +64,7 @@ def read(path: str) -> Reading:
     if not tables:
         raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {said[0]}.")
     counts = {**CORPUS.counts, "test": sum(TEST_COUNTS[name] for name in conditions)}
-    return Reading(pd.concat(tables, ignore_index=True), said, counts)
+    return ReadCorpus(pd.concat(tables, ignore_index=True), said, counts)
 
 
 def _labels(root: Path) -> Path | None:

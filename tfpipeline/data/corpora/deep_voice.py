@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfpipeline.data.corpora.corpus import ALL, Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.listing import audio_folders, stem_of
+from tfpipeline.data.corpora.reading.audio_index import audio_folders, stem_of
+from tfpipeline.data.corpora.reading.corpus import ALL, Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
 
 CORPUS = Corpus(
     name="deep_voice",
@@ -31,10 +31,11 @@ LABELS = {"real": "bonafide", "fake": "spoof"}
 CONVERSION = re.compile(r"(?P<source>.+?)-to-(?P<speaker>.+)", re.I)
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of both folders."""
-    real, fake = expect_layout(CORPUS, path, [lambda r: _named(r, "real"),
-                                              lambda r: _named(r, "fake")])  # fmt: skip
+    real, fake = expect_layout(
+        CORPUS, path, [lambda r: _named(r, "real"), lambda r: _named(r, "fake")]
+    )
     rows, said = [], []
     for folder in (real, fake):
         label = LABELS[folder.name.lower()]
@@ -54,7 +55,7 @@ def read(path: str) -> Reading:
         raise ValueError(
             f"{CORPUS.name}:{path}: expected audio in {CORPUS.layout}. Received: none."
         )
-    return Reading(clips.assign(language="en"), said)
+    return ReadCorpus(clips.assign(language="en"), said)
 
 
 def _named(root: Path, name: str) -> Path | None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfpipeline.data.corpora.corpus import Corpus, Counts, Reading
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.listing import audio_folders
+from tfpipeline.data.corpora.reading.audio_index import audio_folders
+from tfpipeline.data.corpora.reading.corpus import Corpus, Counts, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
 
 CORPUS = Corpus(
     name="fake_or_real",
@@ -38,7 +38,7 @@ COUNTS: dict[str, Counts] = {
 VERSION = re.compile(r"for[-_](original|norm|2sec|rerec)", re.I)
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of one version."""
     (train,) = expect_layout(CORPUS, path, [lambda root: _folder(root, "training")])
     root = train.parent
@@ -62,7 +62,7 @@ def read(path: str) -> Reading:
         )
     named = [VERSION.search(name) for name in root.absolute().parts[-2:]]
     version = next((found[1].lower() for found in reversed(named) if found), "-")
-    return Reading(clips.assign(language="en", version=version), said, COUNTS.get(version, {}))
+    return ReadCorpus(clips.assign(language="en", version=version), said, COUNTS.get(version, {}))
 
 
 def _folder(root: Path, name: str) -> Path | None:

@@ -17,11 +17,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfpipeline.data.audio.extensions import left_out
-from tfpipeline.data.clips import LABELS, UNKNOWN, check_sides, normalise_manifest
-from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
-from tfpipeline.data.corpora.listing import audio_folders
-from tfpipeline.data.corpora.stems import is_generic, sources_of_stems, speaker_of_stem
+from tfpipeline.data.audio.checks import left_out
+from tfpipeline.data.clips import LABELS, UNKNOWN, normalize_manifest
+from tfpipeline.data.corpora.reading.audio_index import audio_folders
+from tfpipeline.data.corpora.reading.names import (
+    is_generic,
+    known_label_names,
+    label_from_name,
+    part_from_name,
+    sources_of_stems,
+    speaker_of_stem,
+)
 from tfpipeline.data.splits import split_by_best_group
 
 SPEAKERS_A_PART = 3  # with fewer, what looks like speakers may be anything
@@ -47,14 +53,13 @@ def read_folder(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, lis
 
     Args:
         path: the folder; its own name says nothing.
-        split: whether clips without part folders are dealt out to parts.
+        split: whether clips without part folders are assigned to parts.
     Returns:
         The manifest, and lines that say what was made of the names. `clip_id` is the path below
         the folder.
     Raises:
         FileNotFoundError, NotADirectoryError, PermissionError: the folder, or one in it.
-        ValueError: no audio, no folder that tells a label, a class without clips, or a speaker or
-            source on two sides.
+        ValueError: no audio, no folder that tells a label, or a class without clips.
     """
     root = Path(path).expanduser()
     if not root.exists():
@@ -70,7 +75,7 @@ def read_folder(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, lis
     if (clips["part"] != UNKNOWN).all():
         counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
         said.append(f"parts kept as the folders name them: {counts}")
-        return _tell_leaks(clips, said, root), said
+        return _tell_leaks(clips, said), said
     if (clips["part"] != UNKNOWN).any():
         several = (clips["part"] != UNKNOWN).sum()
         said.append(f"part folders are above {several} of {len(clips)} clips only: left aside")
@@ -99,10 +104,17 @@ def _label(root: Path, folders: dict[tuple[str, ...], list[str]]) -> tuple[pd.Da
         attack = names[known[-1]].lower() if label == "spoof" else UNKNOWN
         folder = os.path.join(root, *names)
         for file in files:
-            rows.append((
-                "/".join((*names, file)), os.path.join(folder, file), label, attack, part,
-                file.rpartition(".")[0], below,
-            ))  # fmt: skip
+            rows.append(
+                (
+                    "/".join((*names, file)),
+                    os.path.join(folder, file),
+                    label,
+                    attack,
+                    part,
+                    file.rpartition(".")[0],
+                    below,
+                )
+            )
     _refuse_unusable(root, folders, {row[2] for row in rows}, bool(rows or unlabelled))
     if unlabelled:
         examples = ", ".join(list(unlabelled)[:3])
@@ -116,7 +128,7 @@ def _label(root: Path, folders: dict[tuple[str, ...], list[str]]) -> tuple[pd.Da
         next((n for n in below if n not in bonafide), attack) if attack != UNKNOWN else attack
         for attack, below in zip(clips["attack"], clips["below"], strict=True)
     ]
-    return normalise_manifest(clips, str(root)), said
+    return normalize_manifest(clips, str(root)), said
 
 
 def _refuse_unusable(root: Path, folders, labels: set[str], any_audio: bool) -> None:
@@ -159,11 +171,10 @@ def _folder_speakers(clips: pd.DataFrame) -> pd.Series:
     return clips["below"].map(lambda below: next((n for n in below[::-1] if n in shared), UNKNOWN))
 
 
-def _tell_leaks(clips: pd.DataFrame, said: list[str], root: Path) -> pd.DataFrame:
-    """Checks given parts: refuses what is surely a leak, and tells what may be one.
+def _tell_leaks(clips: pd.DataFrame, said: list[str]) -> pd.DataFrame:
+    """Fills the groups of given parts, and tells of folders that may be speakers in several.
 
-    Raises:
-        ValueError: a speaker or source that a telling name names stands on two sides.
+    Only groups that a telling name names are filled: training refuses those that overlap.
     """
     by_folder = _folder_speakers(clips)
     clips = _tell_groups(clips)
@@ -181,6 +192,4 @@ def _tell_leaks(clips: pd.DataFrame, said: list[str], root: Path) -> pd.DataFram
             clips["speaker"] = UNKNOWN
     # file12.wav of one part has nothing to do with file12.wav of another.
     clips["source"] = clips["source"].mask(clips["stem"].map(is_generic), UNKNOWN)
-    clips = clips.drop(columns=["stem", "below"])
-    check_sides(clips, str(root))
-    return clips
+    return clips.drop(columns=["stem", "below"])

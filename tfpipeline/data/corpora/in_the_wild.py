@@ -1,15 +1,15 @@
 """In-the-Wild: recordings of 58 politicians and celebrities, and fakes of them, from the web.
 
 Table lines: `0.wav,Alec Guinness,spoof`; real speech is spelt `bona-fide`. There is no official
-split; clips are dealt out by speaker.
+split; clips are assigned by speaker.
 """
 
 from __future__ import annotations
 
-from tfpipeline.data.corpora.corpus import ALL, Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.listing import attach_audio, stem_of
-from tfpipeline.data.corpora.protocols import drop_repeated, read_columns, to_labels
+from tfpipeline.data.corpora.reading.audio_index import attach_audio, stem_of
+from tfpipeline.data.corpora.reading.corpus import ALL, Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
+from tfpipeline.data.corpora.reading.protocols import drop_repeated, read_columns, to_labels
 
 CORPUS = Corpus(
     name="in_the_wild",
@@ -24,7 +24,7 @@ CORPUS = Corpus(
 LABELS = {"bonafide": "bonafide", "spoof": "spoof"}
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of the table."""
     (table,) = expect_layout(CORPUS, path, [("meta.csv",)])
     clips = read_columns(table, ("file", "speaker", "label"))
@@ -33,4 +33,4 @@ def read(path: str) -> Reading:
     clips, said = drop_repeated(clips, table)
     clips, unmatched = attach_audio(clips, clips["file"].tolist(), table.parent, table)
     clips["attack"] = clips["label"].map({"bonafide": "-", "spoof": "unknown"})
-    return Reading(clips.drop(columns="file").assign(language="en"), said + unmatched)
+    return ReadCorpus(clips.drop(columns="file").assign(language="en"), said + unmatched)

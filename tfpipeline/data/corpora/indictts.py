@@ -17,12 +17,12 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
-from tfpipeline.data.corpora.corpus import ALL, Corpus, Reading
-from tfpipeline.data.corpora.embedded import extract_audio
-from tfpipeline.data.corpora.labels import part_from_name
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.protocols import drop_repeated
-from tfpipeline.data.corpora.tables import Table, find_tables, missing_shards
+from tfpipeline.data.corpora.reading.corpus import ALL, Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
+from tfpipeline.data.corpora.reading.hf_audio import extract_audio
+from tfpipeline.data.corpora.reading.hf_tables import Table, find_tables, missing_shards
+from tfpipeline.data.corpora.reading.names import part_from_name
+from tfpipeline.data.corpora.reading.protocols import drop_repeated
 
 CORPUS = Corpus(
     name="indictts",
@@ -41,7 +41,7 @@ HIDDEN = -1
 ID = r"^(?P<code>[A-Za-z]+)_(?P<sex>[FM])_(?P<emotion>.+)_(?P<number>\d+)$"
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips with a label."""
     tables = _find(path)
     missing = missing_shards(tables)
@@ -56,7 +56,7 @@ def read(path: str) -> Reading:
     clips["label"] = clips["is_tts"].map(LABELS)
     clips["attack"] = clips["label"].map({"bonafide": UNKNOWN, "spoof": "tts"})
     clips, repeated = drop_repeated(clips, f"{CORPUS.name}:{path}")
-    return Reading(clips.drop(columns=["is_tts", "split"]), said + repeated)
+    return ReadCorpus(clips.drop(columns=["is_tts", "split"]), said + repeated)
 
 
 def hidden_clips(path: str | None) -> pd.DataFrame:
@@ -104,18 +104,20 @@ def _read_tables(path: str, tables: Sequence[Table]) -> pd.DataFrame:
     ids = rows["id"].astype(str)
     told = ids.str.extract(ID).fillna(UNKNOWN)
     voice = told["code"].str.upper() + "_" + told["sex"]
-    return pd.DataFrame({
-        "clip_id": ids,
-        "path": rows["path"],
-        "speaker": voice.where(told["code"] != UNKNOWN, UNKNOWN),
-        "language": rows["language"].fillna(UNKNOWN).astype(str),
-        "sentence": rows["text"].map(_sentence),
-        "sex": told["sex"],
-        "emotion": told["emotion"].str.lower(),
-        "number": told["number"],
-        "is_tts": rows["is_tts"].astype(int),
-        "split": rows["split"],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "clip_id": ids,
+            "path": rows["path"],
+            "speaker": voice.where(told["code"] != UNKNOWN, UNKNOWN),
+            "language": rows["language"].fillna(UNKNOWN).astype(str),
+            "sentence": rows["text"].map(_sentence),
+            "sex": told["sex"],
+            "emotion": told["emotion"].str.lower(),
+            "number": told["number"],
+            "is_tts": rows["is_tts"].astype(int),
+            "split": rows["split"],
+        }
+    )
 
 
 def _sentence(text: str | None) -> str:

@@ -2,8 +2,8 @@
 
 Needed columns: `path`, from the table's folder on, and `label`, in any of the words of
 `data.corpora.labels`. Those of `MANIFEST_COLUMNS` are understood, `split` is another name for
-`part`, `file` or `filename` for `path`, all others are kept. Rows are counted from 1, without the
-header.
+`part`, one of `PATH_NAMES` for `path`, all others are kept. Where the audio does not lie beside the
+table, it is looked for in `AUDIO_FOLDERS` there. Rows are counted from 1, without the header.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, check_sides, normalise_manifest
-from tfpipeline.data.corpora.labels import known_label_names, label_from_name, part_from_name
+from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, normalize_manifest
+from tfpipeline.data.corpora.reading.names import known_label_names, label_from_name, part_from_name
 from tfpipeline.data.splits import split_by_best_group
 
-PATH_NAMES = ("file", "filename", "filepath", "file_path", "audio")  # if there is no `path`
+# Of the column `path`, where there is none.
+PATH_NAMES = ("file", "file_name", "filename", "filepath", "file_path", "audio")
+AUDIO_FOLDERS = ("audio", "wavs", "clips")
 NUMBERS = {"0", "1", "-1", "0.0", "1.0", "true", "false"}
 LISTED_FROM = 32  # files of one folder; fewer are looked up one by one
 THREADS = 16  # network disks answer late, but many at a time
@@ -47,36 +49,33 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
 
     Args:
         path: CSV in UTF-8, or Parquet; the first bytes tell which.
-        split: whether clips are dealt out to parts where the table names none.
+        split: whether clips are assigned to parts where the table names none.
     Returns:
         The manifest, and lines that say what was made of it. `clip_id` is the path as written,
         unless there is a column of that name.
     Raises:
         FileNotFoundError: there is no such table.
         ValueError: it cannot be read, a column is missing, a value is not understood, a file is
-            missing or stands in it twice, or a speaker or source stands on two sides.
+            missing or stands in it twice.
     """
     table = Path(path).expanduser()
     clips = _named_columns(_read_any(table), str(table))
-    folder = str(table.parent)
-    clips["path"] = [os.path.join(folder, clip) for clip in clips["path"].tolist()]
+    clips["path"], said = _found_paths(clips["path"].tolist(), str(table.parent), str(table))
     _refuse_repeated(clips["path"], clips["label"], str(table))
-    _refuse_missing(clips["path"], str(table))
-    clips = normalise_manifest(clips, str(table))
+    clips = normalize_manifest(clips, str(table))
     given = clips["part"] != UNKNOWN
     if given.all():
-        check_sides(clips, str(table))
         counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
-        return clips, [f"parts as the table names them: {counts}"]
+        return clips, [*said, f"parts as the table names them: {counts}"]
     if given.any():
         raise ValueError(
             f"{table}, row {_first(~given)}: every clip has a part, or none has. Received: no part "
             f"in {(~given).sum()} of {len(clips)} rows. Remove the column to have them split."
         )
     if not split:
-        return clips, []
-    clips, said = split_by_best_group(clips, str(table))
-    return clips, [said.replace(":", ", by the table's columns:", 1)]
+        return clips, said
+    clips, how = split_by_best_group(clips, str(table))
+    return clips, [*said, how.replace(":", ", by the table's columns:", 1)]
 
 
 def _read_any(table: Path) -> pd.DataFrame:
@@ -214,15 +213,28 @@ def _refuse_repeated(paths: pd.Series, labels: pd.Series, source: str) -> None:
         )
 
 
-def _refuse_missing(paths: pd.Series, source: str) -> None:
-    absent = missing_files(list(paths))
+def _found_paths(written: list[str], folder: str, source: str) -> tuple[list[str], list[str]]:
+    """The clips' paths, and a line if they lie in a folder beside the table.
+
+    Raises:
+        ValueError: files are missing, wherever they are looked for.
+    """
+    beside = [os.path.join(folder, name) for name in AUDIO_FOLDERS]
+    tries = []
+    for base in (folder, *filter(os.path.isdir, beside)):
+        paths = [os.path.join(base, clip) for clip in written]
+        tries.append((missing_files(paths), paths, base))
+        if not tries[-1][0]:
+            break
+    absent, paths, base = min(tries, key=lambda own: len(own[0]))
     if absent:
         examples = ", ".join(f"{paths[at]} (row {at + 1})" for at in absent[:3])
         raise ValueError(
             f"{source}: expected every file to be there. Received: {len(absent)} of {len(paths)} "
             f"missing: {examples}{' …' if len(absent) > 3 else ''}. Relative paths start from the "
-            "table's own folder."
+            f"table's own folder, or from {', '.join(AUDIO_FOLDERS)} in it."
         )
+    return paths, [] if base == folder else [f"the audio lies in {base}"]
 
 
 def missing_files(paths: Sequence[str]) -> list[int]:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
-from tfpipeline.data.corpora.corpus import Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout, open_root, split_paths
-from tfpipeline.data.corpora.listing import attach_audio, audio_folders, stem_of
-from tfpipeline.data.corpora.protocols import line_of, read_columns
-from tfpipeline.data.corpora.stems import speaker_of_stem
+from tfpipeline.data.corpora.reading.audio_index import attach_audio, audio_folders, stem_of
+from tfpipeline.data.corpora.reading.corpus import Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout, open_root, split_paths
+from tfpipeline.data.corpora.reading.names import speaker_of_stem
+from tfpipeline.data.corpora.reading.protocols import line_of, read_columns
 
 CORPUS = Corpus(
     name="mlaad",
@@ -38,7 +38,7 @@ MAILABS = re.compile(
 )
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The fakes of all models, and the bona fide speech of the second path."""
     first, *others = split_paths(path)
     (fake,) = expect_layout(CORPUS, first, [_fake])
@@ -59,7 +59,7 @@ def read(path: str) -> Reading:
             )
     text = [column for column in clips if column not in ("path", "seconds")]
     clips[text] = clips[text].fillna(UNKNOWN)
-    return Reading(clips, said)
+    return ReadCorpus(clips, said)
 
 
 def _fake(root: Path) -> Path | None:
@@ -73,16 +73,18 @@ def _read_model(meta: Path) -> tuple[pd.DataFrame, list[str]]:
     table = read_columns(meta, NEEDED, separator)
     folder = meta.parent
     language, model = folder.parent.name, folder.name
-    clips = pd.DataFrame({
-        "clip_id": [f"{language}/{model}/{Path(own).name}" for own in table["path"]],
-        "label": "spoof",
-        "attack": table["model_name"].where(table["model_name"] != UNKNOWN, model),
-        "source": table["original_file"].map(_recording),
-        "language": table["language"].where(table["language"] != UNKNOWN, language),
-        "sentence": table.get("transcript", UNKNOWN),
-        "seconds": pd.to_numeric(table.get("duration"), errors="coerce"),
-        **{column: table[column] for column in KEPT if column in table},
-    })  # fmt: skip
+    clips = pd.DataFrame(
+        {
+            "clip_id": [f"{language}/{model}/{Path(own).name}" for own in table["path"]],
+            "label": "spoof",
+            "attack": table["model_name"].where(table["model_name"] != UNKNOWN, model),
+            "source": table["original_file"].map(_recording),
+            "language": table["language"].where(table["language"] != UNKNOWN, language),
+            "sentence": table.get("transcript", UNKNOWN),
+            "seconds": pd.to_numeric(table.get("duration"), errors="coerce"),
+            **{column: table[column] for column in KEPT if column in table},
+        }
+    )
     clips = clips[~clips["clip_id"].duplicated()]
     names = [own.rpartition("/")[2] for own in clips["clip_id"]]
     return attach_audio(clips.reset_index(drop=True), names, folder, meta)
@@ -106,11 +108,18 @@ def _read_bonafide(root: Path) -> pd.DataFrame:
             speaker = speaker_of_stem(stem_of(file))
             if found:
                 speaker = UNKNOWN if found["sex"] == "mix" else found["speaker"]
-            rows.append((
-                f"bonafide/{below}", str(root / below), "bonafide", speaker, UNKNOWN,
-                stem_of(found["place"]) if found else UNKNOWN,
-                found["language"] if found else UNKNOWN, found["sex"] if found else UNKNOWN,
-            ))  # fmt: skip
+            rows.append(
+                (
+                    f"bonafide/{below}",
+                    str(root / below),
+                    "bonafide",
+                    speaker,
+                    UNKNOWN,
+                    stem_of(found["place"]) if found else UNKNOWN,
+                    found["language"] if found else UNKNOWN,
+                    found["sex"] if found else UNKNOWN,
+                )
+            )
     if not rows:
         raise ValueError(
             f"{CORPUS.name}: the second path holds bona fide speech. Received: no audio in {root}."

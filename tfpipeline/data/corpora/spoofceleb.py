@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tfpipeline.data.corpora.corpus import Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout
-from tfpipeline.data.corpora.listing import attach_audio, stem_of
-from tfpipeline.data.corpora.protocols import drop_repeated, read_columns, to_labels
+from tfpipeline.data.corpora.reading.audio_index import attach_audio, stem_of
+from tfpipeline.data.corpora.reading.corpus import Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout
+from tfpipeline.data.corpora.reading.protocols import drop_repeated, read_columns, to_labels
 
 CORPUS = Corpus(
     name="spoofceleb",
@@ -29,12 +29,16 @@ REAL = "a00"
 ATTACKS = {REAL: "bonafide", **{f"a{number:02}": "spoof" for number in range(1, 24)}}
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The clips of the parts that are there."""
-    metadata, audio = expect_layout(CORPUS, path, [
-        tuple(f"metadata/{name}.csv" for _, name in PARTS),
-        tuple(f"flac/{name}" for _, name in PARTS),
-    ])  # fmt: skip
+    metadata, audio = expect_layout(
+        CORPUS,
+        path,
+        [
+            tuple(f"metadata/{name}.csv" for _, name in PARTS),
+            tuple(f"flac/{name}" for _, name in PARTS),
+        ],
+    )
     tables, said = [], []
     for part, name in PARTS:
         table, folder = metadata.parent / f"{name}.csv", audio.parent / name
@@ -53,4 +57,4 @@ def read(path: str) -> Reading:
         tables.append(clips.drop(columns="file").assign(part=part))
     if not tables:
         raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {said[0]}.")
-    return Reading(pd.concat(tables, ignore_index=True), said)
+    return ReadCorpus(pd.concat(tables, ignore_index=True), said)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
-from tfpipeline.data.corpora.corpus import ALL, Corpus, Reading
-from tfpipeline.data.corpora.layout import expect_layout, open_root, split_paths
-from tfpipeline.data.corpora.listing import audio_folders, stem_of
+from tfpipeline.data.corpora.reading.audio_index import audio_folders, stem_of
+from tfpipeline.data.corpora.reading.corpus import ALL, Corpus, ReadCorpus
+from tfpipeline.data.corpora.reading.dataset_layout import expect_layout, open_root, split_paths
 
 CORPUS = Corpus(
     name="wavefake",
@@ -42,7 +42,7 @@ NAMED = re.compile(r"(LJ\d{3}-\d{4}|BASIC5000_\d{4})")
 COLUMNS = ["clip_id", "path", "label", "speaker", "attack", "source", "language"]
 
 
-def read(path: str) -> Reading:
+def read(path: str) -> ReadCorpus:
     """The fakes of all generators, and the originals that are there."""
     first, *others = split_paths(path)
     (generated,) = expect_layout(CORPUS, first, [_generated])
@@ -54,10 +54,17 @@ def read(path: str) -> Reading:
         speaker, language = ORIGINALS[name][2:]
         files = [] if folder is None else dict(audio_folders(folder))[()]
         rows += [
-            (f"{speaker}/{file}", str(folder / file), "bonafide", speaker, UNKNOWN,
-             stem_of(file), language)
+            (
+                f"{speaker}/{file}",
+                str(folder / file),
+                "bonafide",
+                speaker,
+                UNKNOWN,
+                stem_of(file),
+                language,
+            )
             for file in files
-        ]  # fmt: skip
+        ]
     left_out, repeated = 0, 0
     for generator in _generators(generated):
         jsut = generator.name.lower().startswith("jsut")
@@ -85,8 +92,8 @@ def read(path: str) -> Reading:
     clips = pd.DataFrame(rows, columns=COLUMNS)
     if real["ljspeech"] is None:
         said.append(f"no LJSpeech-1.1 in or beside {generated}: fakes only")
-        return Reading(clips, said, {})
-    return Reading(clips, said, COUNTS[real["jsut"] is not None])
+        return ReadCorpus(clips, said, {})
+    return ReadCorpus(clips, said, COUNTS[real["jsut"] is not None])
 
 
 def _generators(folder: Path) -> list[Path]:
@@ -94,10 +101,12 @@ def _generators(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        own for own in folder.iterdir()
-        if own.name.lower().startswith(GENERATORS) and not own.name.lower().endswith("_real")
+        own
+        for own in folder.iterdir()
+        if own.name.lower().startswith(GENERATORS)
+        and not own.name.lower().endswith("_real")
         and own.is_dir()
-    )  # fmt: skip
+    )
 
 
 def _generated(root: Path) -> Path | None:

@@ -1,0 +1,1 @@
+"""Whether the label can be told without listening: cues, duplicates, overlap."""

@@ -1,0 +1,113 @@
+"""Flags, exit codes and the reporting of errors: the same in every command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # pydantic would double the time of --help
+    from tfpipeline.config import Config
+
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+SAVED_MODELS = Path("saved_models")
+
+
+def add_config_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that choose and change a config."""
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--model", metavar="X", help="short for --config configs/X.yaml")
+    chosen.add_argument("--config", metavar="FILE", help="a YAML file; see configs/")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=VALUE",
+        dest="overrides",
+        help="change one key of the config; may be repeated",
+    )
+    add_data_flag(parser, "the corpus; sets data.corpus; several are trained on together")
+    parser.add_argument("--seed", type=int, help="sets seed")
+
+
+def add_data_flag(parser: argparse.ArgumentParser, help: str, required: bool = False) -> None:
+    """Adds `--data`, which may be repeated: None, or a list of `NAME[:PATH]`."""
+    parser.add_argument(
+        "--data",
+        action="append",
+        metavar="NAME[:PATH]",
+        help=f"{help}; may be repeated",
+        required=required,
+    )
+
+
+def corpus_from_flag(given: list[str]) -> str | tuple[str, ...]:
+    """What `data.corpus` is for the corpora that `--data` names: a text for one."""
+    return given[0] if len(given) == 1 else tuple(given)
+
+
+def add_run_flag(parser: argparse.ArgumentParser, help: str, required: bool = False) -> None:
+    """Adds `--run`, a name under `saved_models/` or a folder."""
+    parser.add_argument("--run", metavar="NAME-or-folder", help=help, required=required)
+
+
+def config_from_flags(flags: argparse.Namespace) -> Config:
+    """The config that the flags name, with their changes laid over it.
+
+    Raises:
+        ValueError, FileNotFoundError: as `load_config`; or neither --model nor --config is given.
+    """
+    from tfpipeline.config import CONFIGS, config_names, load_config
+
+    if not flags.model and not flags.config:
+        raise ValueError(f"--model or --config is needed. Models: {', '.join(config_names())}.")
+    path = flags.config or CONFIGS / f"{flags.model}.yaml"
+    overrides = list(flags.overrides)
+    if flags.data:
+        # As an override, since what else is set may hold for several corpora only. JSON is YAML.
+        overrides.append(f"data.corpus={json.dumps(corpus_from_flag(flags.data))}")
+    config = load_config(path, overrides)
+    return config if flags.seed is None else config.replace({"seed": flags.seed}, "--seed")
+
+
+def run_folder(name: str) -> Path:
+    """The folder that `--run` means: a path if it has a separator, else a name.
+
+    A run of that name comes first. A folder here counts only where it holds a run: any other, such
+    as a root for serving, may have the name by chance.
+    """
+    path, named = Path(name), SAVED_MODELS / name
+    if os.sep in name or (os.altsep and os.altsep in name):
+        return path
+    return path if not named.is_dir() and (path / "config.yaml").is_file() else named
+
+
+def quiet_tensorflow() -> None:
+    """Keeps TensorFlow's start-up notes off the terminal; what fails is still raised.
+
+    Level 3, since 2.17 logs harmless notes about CUDA plug-ins as errors.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+def run_command(body: Callable[[], int], interrupted: str = "stopped.") -> int:
+    """Runs a command's body; what a user can fix becomes one line and an exit code.
+
+    Args:
+        body: does the work and returns an exit code.
+        interrupted: said after Ctrl-C.
+    """
+    try:
+        return body()
+    except (ValueError, OSError) as error:
+        for line in getattr(error, "lines", [str(error)]):  # a config's mistakes, one a line
+            print(f"error: {' '.join(line.split())}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print(f"\n{interrupted}", file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,1 @@
+"""What the readers of data sets share: layouts, protocols, tables, names."""

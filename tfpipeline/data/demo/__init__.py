@@ -1,0 +1,1 @@
+"""The demo corpus, and the vocoders that make its fakes."""

@@ -1,0 +1,1 @@
+"""Hand-made features for classical models, as a Keras layer and as tables."""

@@ -1,0 +1,1 @@
+"""From files to verdicts: inputs, scorers, rows, explanations."""

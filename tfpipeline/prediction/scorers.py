@@ -1,0 +1,154 @@
+"""Who gives the scores: a run's own model in this process, or a server of its exported graph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tfpipeline.evaluation.calibration import Calibration
+from tfpipeline.serving.status import NOT_AUDIO, SCORED, SILENT, STATUSES
+
+# Of a run folder: all that a row depends on.
+JUDGING_FILES = (
+    "config.yaml",
+    "calibration.json",
+    "metrics.json",
+    "model.weights.h5",
+    "trees.npz",
+)
+CARRIER_HZ, CARRIER_PEAK = 440, 0.1
+
+
+class Scorer(Protocol):
+    """Scores windows, and knows how to read the scores.
+
+    Attributes:
+        name: of the run or server.
+        fingerprint: of all that its scores, probabilities and verdicts depend on.
+        window: samples in a window.
+        batch_size: most windows that are scored at once.
+        calibration: scores into probabilities.
+        threshold: on raw scores; a clip is called spoof where score >= threshold.
+    """
+
+    name: str
+    fingerprint: str
+    window: int
+    batch_size: int
+    calibration: Calibration
+    threshold: float
+
+    def score_windows(self, windows: np.ndarray) -> np.ndarray:
+        """float32 (n, window) → raw log-odds, float64 (n,), higher = more likely spoof."""
+
+
+class LocalScorer:
+    """A run's model: its code and weights, never its SavedModel.
+
+    Attributes:
+        run, detector: what it is made of.
+
+    Args:
+        folder: of the run.
+    """
+
+    batch_size = 32
+
+    def __init__(self, folder: Path):
+        import tensorflow as tf
+
+        from tfpipeline.runs.run import load_detector, open_run
+
+        self.run = open_run(folder)
+        self.detector = load_detector(self.run)
+        self.name = folder.name
+        self.window = self.detector.window
+        self.calibration, self.threshold = self.run.calibration, self.run.threshold
+        self.fingerprint = _files_digest(folder)
+        model = self.detector.model
+        self._score = tf.function(
+            lambda waveform: model(waveform, training=False)[:, 0],
+            input_signature=[tf.TensorSpec([None, self.window], tf.float32)],
+            autograph=False,
+        )
+
+    def score_windows(self, windows: np.ndarray) -> np.ndarray:
+        return self._score(windows).numpy().astype(np.float64)
+
+
+class RemoteScorer:
+    """A server of an exported graph; what its contract says takes the place of the run.
+
+    Args:
+        client: of `tfpipeline.serving.client.client.open_client`.
+        url: of the server, for messages.
+    Raises:
+        ValueError: as `tfpipeline.serving.contract.check_contract`.
+    """
+
+    batch_size = 8  # 2 MB: requests have limits
+
+    def __init__(self, client, url: str):
+        from tfpipeline.serving.contract import check_contract
+
+        self._client, self._url = client, url
+        contract = check_contract(client.contract(), url)
+        self.name = contract["name"]
+        self.window = contract["window_samples"]
+        self.threshold = float(contract["threshold"]["value"])
+        own = contract["calibration"]
+        self.calibration = Calibration(*(float(own[key]) for key in ("a", "b", "prior")))
+        text = json.dumps(contract, sort_keys=True)
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+
+    def score_windows(self, windows: np.ndarray) -> np.ndarray:
+        scores, statuses = self._client.score_windows(windows)
+        scores = np.array(scores, np.float64)
+        for place, status in enumerate(np.asarray(statuses).tolist()):
+            if status == SILENT:
+                scores[place] = self._score_silent(windows[place])
+            elif status not in SCORED:
+                raise ValueError(f"{self._url}: a window was refused as {_word(status)}.")
+        return scores
+
+    def score_bytes(self, contents: bytes) -> np.ndarray:
+        """The scores of all windows of one WAV file, float64 (windows,).
+
+        Raises:
+            UnusableError: the server cannot judge it.
+        """
+        from tfpipeline.data.audio.checks import UnusableError
+
+        (answer,) = self._client.segment_audio([contents])
+        if answer["status"] not in SCORED:
+            word = _word(answer["status"])
+            raise UnusableError(f"the server says: {word}.", word)
+        return np.array(answer["window_score"], np.float64)
+
+    def _score_silent(self, window: np.ndarray) -> float:
+        """A silent window of a clip that is not: servers score such only behind a louder one."""
+        from tfpipeline.data.audio import SAMPLE_RATE
+        from tfpipeline.data.audio.wav import wav_bytes
+
+        turns = CARRIER_HZ / SAMPLE_RATE * np.arange(self.window)
+        carrier = CARRIER_PEAK * np.sin(2 * np.pi * turns)
+        both = np.concatenate([carrier.astype(np.float32), window])
+        return float(self.score_bytes(wav_bytes(both))[1])
+
+
+def _word(status: int) -> str:
+    return STATUSES.get(status, STATUSES[NOT_AUDIO])
+
+
+def _files_digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in JUDGING_FILES:
+        path = folder / name
+        if path.is_file():
+            digest.update(f"{name}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

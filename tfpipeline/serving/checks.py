@@ -1,0 +1,149 @@
+"""Does an export say what the run said? Its own output, on real clips, against the run's scores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from tfpipeline.data.audio.decode import decode
+from tfpipeline.data.audio.wav import wav_bytes
+from tfpipeline.evaluation.scores import read_scores
+from tfpipeline.models.classical.fitting import CLASSIFIERS
+from tfpipeline.runs.run import Run
+from tfpipeline.serving.status import SCORED, STATUSES
+
+TOLERANCE = 1e-4  # log-odds
+NETWORK_CLIPS, TREE_CLIPS = 32, 1000
+BATCH = 8
+# A rounding in the features can carry a value over a threshold of a tree.
+MOST_CROSSED = 0.001
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the comparison found.
+
+    Attributes:
+        clips: how many were compared.
+        largest_difference: in log-odds, of the clips that did not cross a threshold of a tree.
+        crossed: clips of trees that differ by more than `TOLERANCE`.
+    """
+
+    clips: int
+    largest_difference: float
+    crossed: int
+
+
+def check_export(run: Run, version: Path) -> Checked:
+    """Compares an export's scores with those in the run's `scores.csv`.
+
+    Every clip goes through `padded`, beside clips of other lengths; the first few also as WAV
+    files through `audio_bytes` and alone through `serving_default`, and their windows through
+    `segments`.
+
+    Args:
+        run: whose export it is.
+        version: the folder that holds `saved_model.pb`, written by this process.
+    Raises:
+        FileNotFoundError: none of the run's clips are here.
+        ValueError: a score differs, or more rows of trees cross a threshold than `MOST_CROSSED`.
+    """
+    loaded = tf.saved_model.load(str(version))
+    trees = run.config.model.name in CLASSIFIERS
+    clips = _clips(run, TREE_CLIPS if trees else NETWORK_CLIPS)
+    decoded = [decode(path) for path in clips["path"]]
+    # Channels that are judged apart are no one waveform; tests compare those, as WAV files.
+    alone = [len(clip.channels) == 1 for clip in decoded]
+    clips = clips[alone].reset_index(drop=True)
+    waveforms = [clip.waveform for clip in decoded if len(clip.channels) == 1]
+    expected = clips["score"].to_numpy()
+    received = np.full(len(clips), np.nan)
+    first = range(min(BATCH, len(clips)))
+    for rows in _batches(len(clips)):
+        received[rows] = _padded(loaded.signatures["padded"], [waveforms[r] for r in rows])
+    others = {
+        "serving_default": [
+            float(loaded.signatures["serving_default"](waveform=waveforms[r][None])["score"][0])
+            for r in first
+        ],
+        "audio_bytes": _scores(
+            loaded.signatures["audio_bytes"](
+                audio=tf.constant([wav_bytes(waveforms[r]) for r in first])
+            )
+        ),
+        "segments": _padded(
+            loaded.signatures["segments"],
+            [waveforms[r] for r in first],
+            lambda answer: np.nanmean(answer["window_score"].numpy(), axis=1),
+        ),
+    }
+    differences = np.abs(received - expected)
+    _require_close(received, expected, clips, "padded", MOST_CROSSED if trees else 0.0)
+    for name, scores in others.items():
+        # Rows that crossed are counted above; here the signatures must agree among themselves.
+        _require_close(np.asarray(scores), received[list(first)], clips, name, 0.0)
+    crossed = differences > TOLERANCE
+    return Checked(len(clips), float(differences[~crossed].max(initial=0.0)), int(crossed.sum()))
+
+
+def _clips(run: Run, most: int) -> pd.DataFrame:
+    """Rows of the run's scores whose files are here, evenly out of all parts."""
+    table = read_scores(run.folder / "scores.csv")
+    here = table[[os.path.isfile(path) for path in table["path"]]]
+    if here.empty:
+        raise FileNotFoundError(
+            f"{run.folder}: an export is checked on clips of the run. Received: none of the "
+            f"{len(table)} files in scores.csv is here, such as {table['path'].iloc[0]}. Bring "
+            "them back, or export with --unchecked."
+        )
+    places = np.linspace(0, len(here) - 1, min(most, len(here))).round().astype(int)
+    return here.iloc[places].reset_index(drop=True)
+
+
+def _batches(count: int) -> Iterator[list[int]]:
+    for begin in range(0, count, BATCH):
+        yield list(range(begin, min(begin + BATCH, count)))
+
+
+def _padded(
+    signature: Callable, waveforms: list[np.ndarray], take: Callable | None = None
+) -> np.ndarray:
+    """Scores of waveforms of different lengths in one request; the padding is loud noise."""
+    lengths = np.array([len(waveform) for waveform in waveforms], np.int32)
+    rows = np.random.default_rng(0).uniform(-1, 1, (len(waveforms), lengths.max()))
+    rows = rows.astype(np.float32)
+    for row, waveform in zip(rows, waveforms, strict=True):
+        row[: len(waveform)] = waveform
+    answer = signature(waveform=tf.constant(rows), length=tf.constant(lengths))
+    return take(answer) if take else _scores(answer)
+
+
+def _scores(answer: dict[str, tf.Tensor]) -> np.ndarray:
+    status = answer["status"].numpy()
+    unscored = ~np.isin(status, SCORED)
+    if unscored.any():
+        raise ValueError(
+            "the export must score every clip that the run scored. Received: status "
+            f"{STATUSES[int(status[unscored][0])]!r}."
+        )
+    return answer["score"].numpy().astype(np.float64)
+
+
+def _require_close(
+    received: np.ndarray, expected: np.ndarray, clips: pd.DataFrame, name: str, most: float
+) -> None:
+    differs = ~(np.abs(received - expected) <= TOLERANCE)
+    if differs.sum() > most * len(differs):
+        row = int(np.flatnonzero(differs)[0])
+        raise ValueError(
+            f"an export must say what the run said, to {TOLERANCE:g} in log-odds. Received: "
+            f"{received[row]:.6f} from {name} for {clips['path'][row]}, where the run has "
+            f"{expected[row]:.6f}; {int(differs.sum())} of {len(differs)} clips differ. Was the "
+            "code, a clip or the weights changed since? Then train again."
+        )

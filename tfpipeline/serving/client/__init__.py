@@ -1,0 +1,1 @@
+"""A client of served runs, over gRPC or REST."""
