@@ -126,9 +126,7 @@ def _section(kind: type, defaults: Any, prefix: str) -> Iterator[str]:
             below.append((section, section() if value is None else value, f"{prefix}{key}."))
             if value is not None:
                 continue
-        if kind.__name__ == "ModelConfig" and key == "options":
-            continue
-        shown = "a section, see below" if section else _type_text(hint)
+        shown = "a section, see below" if section else _type_text(hint) + _bounds(kind, key)
         rows.append((f"`{prefix}{key}`", shown, f"`{_plain(value)}`", meanings.get(key, "")))
     yield _table(("key", "type", "default", "meaning"), rows)
     for args in below:
@@ -136,10 +134,20 @@ def _section(kind: type, defaults: Any, prefix: str) -> Iterator[str]:
 
 
 def _keys(kind: type) -> dict[str, Any]:
-    """The fields of a dataclass or a pydantic model, with their types."""
+    """The fields of a section, with their types."""
     hints = typing.get_type_hints(kind)
-    names = getattr(kind, "model_fields", None) or kind.__dataclass_fields__
-    return {name: hints[name] for name in names}
+    return {name: hints[name] for name in kind.model_fields}
+
+
+def _bounds(kind: type, key: str) -> str:
+    """The bounds of a number, as they follow its type."""
+    texts: dict[str, None] = {}  # without what is repeated
+    for rule in kind.model_fields[key].metadata:
+        for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
+            bound = getattr(rule, name, None)
+            if bound is not None:
+                texts[f", {sign} {_plain(bound)}"] = None
+    return "".join(texts)
 
 
 def _is_section(hint: Any) -> bool:
