@@ -126,9 +126,7 @@ def _section(kind: type, defaults: Any, prefix: str) -> Iterator[str]:
             below.append((section, section() if value is None else value, f"{prefix}{key}."))
             if value is not None:
                 continue
-        if kind.__name__ == "ModelConfig" and key == "options":
-            continue
-        shown = "a section, see below" if section else _type_text(hint)
+        shown = "a section, see below" if section else _type_text(hint) + _bounds(kind, key)
         rows.append((f"`{prefix}{key}`", shown, f"`{_plain(value)}`", meanings.get(key, "")))
     yield _table(("key", "type", "default", "meaning"), rows)
     for args in below:
@@ -136,10 +134,20 @@ def _section(kind: type, defaults: Any, prefix: str) -> Iterator[str]:
 
 
 def _keys(kind: type) -> dict[str, Any]:
-    """The fields of a dataclass or a pydantic model, with their types."""
+    """The fields of a section, with their types."""
     hints = typing.get_type_hints(kind)
-    names = getattr(kind, "model_fields", None) or kind.__dataclass_fields__
-    return {name: hints[name] for name in names}
+    return {name: hints[name] for name in kind.model_fields}
+
+
+def _bounds(kind: type, key: str) -> str:
+    """The bounds of a number, as they follow its type."""
+    texts: dict[str, None] = {}  # without what is repeated
+    for rule in kind.model_fields[key].metadata:
+        for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
+            bound = getattr(rule, name, None)
+            if bound is not None:
+                texts[f", {sign} {_plain(bound)}"] = None
+    return "".join(texts)
 
 
 def _is_section(hint: Any) -> bool:
@@ -160,9 +168,10 @@ def _parsed(docstring: str) -> tuple[str, dict[str, str]]:
             texts.append(section.value)
         elif section.kind.value in ("attributes", "parameters", "other parameters"):
             for item in section.value:
-                # Of `one, two: text` the parser takes `two` for a type.
-                for name in f"{item.name} {item.annotation or ''}".replace(",", " ").split():
-                    meanings[name] = " ".join(item.description.split())
+                names = [item.name.rstrip(",")]
+                if item.name.endswith(","):  # of `one, two: text` the parser takes `two` for a type
+                    names.append(str(item.annotation))
+                meanings |= dict.fromkeys(names, " ".join(item.description.split()))
     return "\n\n".join(texts), meanings
 
 
