@@ -23,7 +23,7 @@ from tfpipeline.models.detector import Detector, mel_layer
 from tfpipeline.models.scoring import ClipScorer, without_lost
 from tfpipeline.serving.explanation import explain_in_words, read_importances
 from tfpipeline.serving.exporting import export_version
-from tfpipeline.serving.run import open_run
+from tfpipeline.serving.run import open_run, read_environment
 
 
 def complete_run(
@@ -62,7 +62,10 @@ def complete_run(
     metrics = break_down(
         table, run, config.model.name, config.data.corpus_name, parameters, threshold
     )
-    metrics["notes"] += [*notes, *remark_notes(table["part"], audio.remarks)]
+    own_notes = [*notes, *remark_notes(table["part"], audio.remarks)]
+    metrics["notes"] += own_notes
+    # Where later evaluations of the run find them again.
+    write_json(folder / "environment.json", {**read_environment(folder), "notes": own_notes})
     judged = Judged(
         metrics, table, config_to_yaml(config), read_importances(folder),
         explain_in_words(config.model.name, folder, detector),
