@@ -159,21 +159,12 @@ def _judge_runs(flags: argparse.Namespace) -> tuple[list, object, tuple]:
     import pandas as pd
 
     from tfpipeline.evaluation.breakdown import remark_notes
-    from tfpipeline.evaluation.scores import read_scores
     from tfpipeline.runs.run import open_run
-    from tfpipeline.workflows.other_corpus import evaluate_table, open_whole, score_clips
+    from tfpipeline.workflows.other_corpus import evaluate_table, judge_own, open_whole, score_clips
 
     runs = [open_run(run_folder(name)) for name in flags.run]
     if not (flags.data and runs):
-        tables = [read_scores(run.folder / "scores.csv") for run in runs]
-        return (
-            [
-                evaluate_table(run, table, run.config.data.corpus_name, flags.by)
-                for run, table in zip(runs, tables, strict=True)
-            ],
-            None,
-            (),
-        )
+        return [judge_own(run, flags.by) for run in runs], None, ()
     clips, audio, skipped = open_whole(flags.data)
     notes = remark_notes(clips["part"], audio.remarks)
     judged = [

@@ -121,12 +121,13 @@ def _open(base, plan, target: Path, role):
     from tfpipeline.data.clips import check_parts
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.opening import open_audio
+    from tfpipeline.data.split_rules import kept_apart
     from tfpipeline.tuning.objective import parse_objective
     from tfpipeline.tuning.search import Search
     from tfpipeline.tuning.trial import LEARNT, TrialContext
 
     clips = load_clips(base.data)
-    check_parts(clips, base.data.corpus_name)
+    check_parts(clips, base.data.corpus_name, kept_apart(base.data))
     clips = clips[clips["part"].isin(LEARNT)].reset_index(drop=True)
     objective = parse_objective(plan.objective, clips[clips["part"] == "validation"])
     clips, audio, skipped = open_audio(clips, base.data.cache, base.data.decoder)
