@@ -22,8 +22,7 @@ from tfpipeline.config import (
     load_run_config,
 )
 from tfpipeline.files.strict import Section
-from tfpipeline.models import NETWORKS
-from tfpipeline.models.classical.fitting import CLASSIFIERS
+from tfpipeline.models import FAMILIES
 from tfpipeline.models.detector import model_options
 
 
@@ -232,28 +231,28 @@ def test_numbers_have_bounds(key):
 
 
 @pytest.mark.parametrize(
-    ("table", "name", "option", "values"),
+    ("name", "option", "values"),
     [
-        (NETWORKS, "cnn", "head_dropout", [1, -0.1]),
-        (NETWORKS, "cnn", "block_dropout", [1, -0.1]),
-        (NETWORKS, "cnn", "channels", [[8, 0], 8]),
-        (NETWORKS, "cnn", "weight_decay", [-1e-4]),
-        (NETWORKS, "baseline_cnn", "dropout", [1, True]),
-        (NETWORKS, "resnet18", "dropout", [1.5]),
-        (NETWORKS, "resnet18", "hidden", [[0]]),
-        (CLASSIFIERS, "histgb", "max_leaf_nodes", [1]),
-        (CLASSIFIERS, "lightgbm", "colsample_bytree", [0, 1.1]),
-        (CLASSIFIERS, "catboost", "depth", [0, 17]),
-        (CLASSIFIERS, "extra_trees", "n_estimators", [0]),
-        (CLASSIFIERS, "logistic_regression", "C", [0, -1]),
-        (CLASSIFIERS, "bernoulli_nb", "alpha", [-1]),
+        ("cnn", "head_dropout", [1, -0.1]),
+        ("cnn", "block_dropout", [1, -0.1]),
+        ("cnn", "channels", [[8, 0], 8]),
+        ("cnn", "weight_decay", [-1e-4]),
+        ("baseline_cnn", "dropout", [1, True]),
+        ("resnet18", "dropout", [1.5]),
+        ("resnet18", "hidden", [[0]]),
+        ("histgb", "max_leaf_nodes", [1]),
+        ("lightgbm", "colsample_bytree", [0, 1.1]),
+        ("catboost", "depth", [0, 17]),
+        ("extra_trees", "n_estimators", [0]),
+        ("logistic_regression", "C", [0, -1]),
+        ("bernoulli_nb", "alpha", [-1]),
     ],
 )
-def test_options_of_models_have_bounds(table, name, option, values):
+def test_options_of_models_have_bounds(name, option, values):
     for value in values:
         config = Config(model=ModelConfig(name=name, **{option: value}))
         with pytest.raises(ValueError, match=rf"config cnn: model\.{option} must be "):
-            model_options(table[name], config)
+            model_options(FAMILIES[name].build, config)
 
 
 def test_all_mistakes_of_a_file_are_reported_at_once(tmp_path):

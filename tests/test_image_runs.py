@@ -37,6 +37,7 @@ def run(tmp_path_factory, tiny_in_the_table, without_export):
     return folder
 
 
+@pytest.mark.slow  # test_fine_tuning trains a small image network, test_weights reads weights
 def test_a_pretrained_run_says_what_it_began_with(run):
     environment = json.loads((run / "environment.json").read_text())
     assert environment["pretrained"] == {
@@ -57,7 +58,9 @@ def test_a_run_from_scratch_says_so(tmp_path, capsys):
     assert note in (folder / "report.html").read_text()
 
 
-def test_a_network_is_explained_by_a_picture(run, tiny_corpus, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["tiny_run", pytest.param("run", marks=pytest.mark.slow)])
+def test_a_network_is_explained_by_a_picture(name, request, tiny_corpus, tmp_path, capsys):
+    run = request.getfixturevalue(name)
     files = [str(tiny_corpus["path"][row]) for row in (0, 1)]
     argv = ["--run", str(run), "--explain", "--explain-to", str(tmp_path / "why"), "--json"]
     assert predict.main([*argv, *files]) == 0

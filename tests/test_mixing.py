@@ -1,6 +1,7 @@
 """Several corpora in one run, a corpus kept for the test, and the cross-data-set matrix."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,11 @@ import pytest
 from tfpipeline import evaluate, train
 from tfpipeline.config import DataConfig, config_from_dict, config_to_yaml, load_config
 from tfpipeline.data.clips import overlapping_values, write_manifest
-from tfpipeline.data.corpora import load_clips, load_corpus
+from tfpipeline.data.corpora import load_clips, load_corpus, manifest
 from tfpipeline.data.mixing import corpus_labels, training_rows
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.runs.run import open_run
+from tfpipeline.workflows.other_corpus import refuse_seen
 
 SMALL = [
     "--model",
@@ -72,7 +74,7 @@ def test_ids_speakers_and_sources_are_told_apart(tables):
     assert mixed["path"].tolist() == [path for own in alone for path in own["path"]]
 
 
-def test_corpora_without_parts_are_split_as_if_they_stood_alone(tmp_path, tables):
+def test_corpora_without_parts_are_read_once_and_split_as_alone(tmp_path, tables, monkeypatch):
     written = []
     for name, given in tables.items():
         clips = load_corpus(given).drop(columns=["part", "speaker", "source"])
@@ -81,6 +83,13 @@ def test_corpora_without_parts_are_split_as_if_they_stood_alone(tmp_path, tables
     mixed = load_clips(DataConfig(corpus=tuple(written)))
     alone = [load_corpus(name) for name in written]
     assert mixed["part"].tolist() == [part for own in alone for part in own["part"]]
+    read = []
+    table = manifest.read_table
+    monkeypatch.setattr(
+        manifest, "read_table", lambda path, *own: read.append(path) or table(path, *own)
+    )
+    load_clips(DataConfig(corpus=tuple(written)))
+    assert read == [name.partition(":")[2] for name in written]
     undealt = load_clips(DataConfig(corpus=tuple(written)), split=False)
     assert set(undealt["part"]) == {"-"}
 
@@ -116,6 +125,20 @@ def test_a_file_in_two_corpora_is_refused(tmp_path, tables):
     data = DataConfig(corpus=(tables["griffin"], f"manifest:{tmp_path / 'again.csv'}"))
     with pytest.raises(ValueError, match=r"share no file\. .* in griffin and again, one of 14"):
         load_clips(data)
+
+
+def test_one_file_is_told_however_its_path_is_written(tmp_path, tables, monkeypatch):
+    clips = load_corpus(tables["griffin"])
+    griffin = tables["griffin"].partition(":")[2]
+    (tmp_path / "link").symlink_to(os.path.dirname(clips["path"][0]))
+    moved = [str(tmp_path / "link" / os.path.basename(path)) for path in clips["path"]]
+    clips.assign(path=moved).to_csv(tmp_path / "linked.csv", index=False)
+    monkeypatch.chdir(os.path.dirname(griffin))
+    for other in (f"manifest:{os.path.basename(griffin)}", f"manifest:{tmp_path / 'linked.csv'}"):
+        with pytest.raises(ValueError, match=r"share no file\. .* one of 14"):
+            load_clips(DataConfig(corpus=(tables["griffin"], other)))
+        with pytest.raises(ValueError, match="14 of 14 clips are trained or selected on"):
+            refuse_seen(load_corpus(other), clips["path"], other)
 
 
 @pytest.mark.parametrize("balance", ["none", "corpus", "corpus_label"])

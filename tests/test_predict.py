@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -216,6 +217,17 @@ def test_timelines(run, clips, tmp_path, capsys):
     assert pictures.pop(str(clips / "in" / "f.wav")) is None
     assert len(set(pictures.values())) == 6  # two files are named a.wav
     assert all(imread(picture).ndim == 3 for picture in pictures.values())
+
+
+def test_nothing_is_left_in_the_temporary_folder(run, speech, tmp_path):
+    soundfile.write(tmp_path / "a.mp3", speech[0], 16_000)
+    left = tmp_path / "left"
+    left.mkdir()
+    command = [sys.executable, "-m", "tfpipeline.predict", "--run", str(run), "--explain"]
+    command += ["--explain-to", str(tmp_path), str(tmp_path / "a.mp3")]
+    subprocess.run(command, env={**os.environ, "TMPDIR": str(left)}, check=True)
+    assert (tmp_path / "a.png").exists()
+    assert list(left.iterdir()) == []
 
 
 def test_timeline_takes_no_file_for_its_folder(run, clips, tmp_path, capsys, monkeypatch):

@@ -2,8 +2,9 @@
 
 import json
 
-from tfpipeline import train
+from tfpipeline import evaluate, train
 from tfpipeline.data.clips import write_manifest
+from tfpipeline.files.atomic import write_json
 
 SMALL = ["--model", "gaussian_nb", "--set", "data.unseen_attacks=[]"]
 
@@ -49,6 +50,12 @@ def test_without_a_test_part_a_run_is_complete_and_says_so(tmp_path, tiny_corpus
     (checked,) = run.glob("serving/1/assets.extra/checked.json")
     assert json.loads(checked.read_text())["checked"]
     assert "nothing to report on test" in " ".join(capsys.readouterr().out.split())
+    # An evaluation of the run's own scores writes both anew, and keeps what training said.
+    write_json(run / "metrics.json", {**metrics, "notes": []})
+    assert evaluate.main(["--run", str(run)]) == 0
+    again = json.loads((run / "metrics.json").read_text())
+    assert again["notes"] == metrics["notes"]
+    assert "nothing to report on test" in (run / "report.html").read_text()
     (other,) = run.glob("evaluations/*/metrics.json")
     counted = json.loads(other.read_text())["parts"]["all"]
     assert counted["n_bonafide"] == (tested["label"] == "bonafide").sum()

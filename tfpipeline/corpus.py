@@ -184,6 +184,7 @@ def _fingerprint(flags: argparse.Namespace) -> int:
 
 def _manifest(flags: argparse.Namespace) -> int:
     from tfpipeline.data.clips import write_manifest
+    from tfpipeline.data.corpora import load_folds
     from tfpipeline.data.splits import leave_one_attack_out
 
     out = Path(flags.out)
@@ -192,11 +193,8 @@ def _manifest(flags: argparse.Namespace) -> int:
     if flags.folds and flags.leave_attack_out:
         raise ValueError("--folds and --leave-attack-out are two ways to split. Take one.")
     if flags.folds:
-        tables = {
-            str(fold + 1): _load(flags, True, [f"split.folds={flags.folds}", f"split.fold={fold}"])
-            for fold in range(flags.folds)
-        }
-        tables = {number: clips for number, (clips, _) in tables.items()}
+        data = _data(flags, [f"split.folds={flags.folds}", "split.fold=0"])
+        tables = {str(number): clips for number, clips in enumerate(load_folds(data), start=1)}
     elif flags.leave_attack_out:
         tables = dict(leave_one_attack_out(_load(flags, True, ["unseen_attacks=[]"])[0]))
     else:
@@ -243,12 +241,18 @@ def _cache(flags: argparse.Namespace) -> int:
 
 def _load(flags: argparse.Namespace, split: bool, more: list[str] | tuple[str, ...] = ()) -> tuple:
     """The clips that the flags name, and the name of the corpus."""
-    from tfpipeline.cli import corpus_from_flag
-    from tfpipeline.config import data_from_overrides
     from tfpipeline.data.corpora import load_clips
 
-    data = data_from_overrides(corpus_from_flag(flags.data), [*more, *flags.overrides])
+    data = _data(flags, more)
     return load_clips(data, split), data.corpus_name
+
+
+def _data(flags: argparse.Namespace, more: list[str] | tuple[str, ...] = ()):
+    """The section `data` of a config that the flags name."""
+    from tfpipeline.cli import corpus_from_flag
+    from tfpipeline.config import data_from_overrides
+
+    return data_from_overrides(corpus_from_flag(flags.data), [*more, *flags.overrides])
 
 
 def _counted(values) -> dict[str, int]:

@@ -70,15 +70,15 @@ def _tune(flags: argparse.Namespace) -> int:
     target = run_folder(flags.run or f"tune_{config.name}")
     quiet_tensorflow()
 
+    from tfpipeline.models import find_family
     from tfpipeline.tuning.distributed import check_space, start_search, take_role, wait_for_chief
     from tfpipeline.tuning.finish import tuned_name
     from tfpipeline.tuning.oracles import check_budget
     from tfpipeline.tuning.records import read_records
     from tfpipeline.tuning.reporting import print_search
     from tfpipeline.tuning.search import base_config
-    from tfpipeline.tuning.trial import is_classifier
 
-    classifier = is_classifier(config)
+    classifier = find_family(config.model.name).is_classical
     check_budget(plan, classifier)
     plan = (
         plan if classifier else replace(plan, max_epochs=plan.max_epochs or config.training.epochs)
@@ -121,12 +121,13 @@ def _open(base, plan, target: Path, role):
     from tfpipeline.data.clips import check_parts
     from tfpipeline.data.corpora import load_clips
     from tfpipeline.data.opening import open_audio
+    from tfpipeline.data.split_rules import kept_apart
     from tfpipeline.tuning.objective import parse_objective
     from tfpipeline.tuning.search import Search
     from tfpipeline.tuning.trial import LEARNT, TrialContext
 
     clips = load_clips(base.data)
-    check_parts(clips, base.data.corpus_name)
+    check_parts(clips, base.data.corpus_name, kept_apart(base.data))
     clips = clips[clips["part"].isin(LEARNT)].reset_index(drop=True)
     objective = parse_objective(plan.objective, clips[clips["part"] == "validation"])
     clips, audio, skipped = open_audio(clips, base.data.cache, base.data.decoder)

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
-from tfpipeline.models import NETWORKS
+from tfpipeline.models import find_family
 from tfpipeline.models.detector import build_detector, crop_samples, window_samples
 
 OFF = ["front_end.highpass_hz=null", "front_end.level_dbfs=null"]
@@ -63,7 +63,7 @@ def main() -> int:
     tasks = {}
     for name, overrides in (("off", OFF), ("on", [])):
         config = load_config(CONFIGS / f"{flags.model}.yaml", overrides)
-        if config.model.name in NETWORKS:
+        if not find_family(config.model.name).is_classical:
             tasks[name] = network_tasks(config, noise)
         else:
             front_end = config.front_end

@@ -22,6 +22,8 @@ from pathlib import Path
 BATCH = 32
 SECONDS = 4
 
+ROOT = Path(__file__).parents[2]
+
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -31,7 +31,7 @@ from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.opening import open_audio
-from tfpipeline.models.backbones import BACKBONES
+from tfpipeline.models import find_family
 from tfpipeline.models.detector import ClipScorer, build_detector
 from tfpipeline.training.fit import device_settings, training_stream
 
@@ -51,7 +51,7 @@ def main() -> int:
     clips = load_clips(config.data)
     train = clips[clips["part"] == "train"].reset_index(drop=True)
 
-    settings = device_settings(config.training, config.model.name in BACKBONES)
+    settings = device_settings(config.training, find_family(config.model.name).kind == "image")
     keras.config.set_dtype_policy(settings["precision"])
     detector = build_detector(config)
     keras.config.set_dtype_policy("float32")

@@ -95,6 +95,17 @@ def test_duration_bands(seconds, band):
     assert duration_bands(pd.Series([seconds])).tolist() == [band]
 
 
+def test_duration_bands_belong_to_their_rows(table):
+    seconds = pd.Series([0.5, 3.0], index=[7, 3])
+    assert duration_bands(seconds).to_dict() == {7: "under 1 s", 3: "2 to 4 s"}
+    some = table[table["part"] == "test"]  # its rows are not numbered from 0
+    counts = judge(some)["groups"]["duration"]
+    expected = duration_bands(some["seconds"].reset_index(drop=True)).value_counts()
+    assert {
+        band: own["test"]["n_bonafide"] + own["test"]["n_spoof"] for band, own in counts.items()
+    } == expected.to_dict()
+
+
 def test_the_best_model_is_compared_with_the_others_on_the_same_clips(table):
     worse = table.assign(score=-table["score"])
     assert common_part({"one": table, "two": worse}) == "test"

@@ -13,6 +13,7 @@ import grpc
 import numpy as np
 import pytest
 
+from tfpipeline.serving.client import http as http_transport
 from tfpipeline.serving.client.client import Batching, Client, open_client
 from tfpipeline.serving.client.transport import (
     Address,
@@ -306,6 +307,19 @@ def test_the_deadline_holds_over_all_requests_of_a_call():
 
 
 @pytest.fixture
+def opened(monkeypatch):
+    """The sockets that connect, in order."""
+    sockets, connect = [], socket.socket.connect
+
+    def connecting(own, address):
+        sockets.append(own)
+        connect(own, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connecting)
+    return sockets
+
+
+@pytest.fixture
 def scripted():
     """A server that plays a list of (status, body), then closes each connection."""
 
@@ -401,22 +415,73 @@ def test_no_http_answer_in_time():
             client.contract()
 
 
-def test_one_connection_is_kept(stand_in, speech):
+def test_one_connection_is_kept(stand_in, speech, opened):
     policy = RetryPolicy(sleep=lambda seconds: pytest.fail("tried again"))
     with open_client(stand_in.address("http"), policy, Batching(rows=1)) as client:
         client.contract()
-        kept = client._transport._connection.sock
         client.score_windows(speech[:3, :8000])
-        assert client._transport._connection.sock is kept
+        assert len(opened) == 1
+        assert opened[0].fileno() >= 0
+    assert opened[0].fileno() < 0  # closed
 
 
-def test_a_closed_connection_is_opened_anew(stand_in):
+def test_a_closed_connection_is_opened_anew(stand_in, opened):
     clock = Clock()
     with open_client(stand_in.address("http"), clock.policy()) as client:
         client.contract()
-        client._transport._connection.sock.shutdown(socket.SHUT_RDWR)
+        opened[0].shutdown(socket.SHUT_RDWR)
         client.contract()
+    assert len(opened) == 2
     assert clock.naps == []  # that is no failure of the server's
+
+
+def test_an_answer_that_dribbles_is_given_up(scripted):
+    scripted.script = [GOOD]
+    times = iter([0.0, 0.0, 0.0, 99.0])  # the call begins; a try; its request; its answer is read
+    policy = RetryPolicy(seconds=10, clock=lambda: next(times))
+    with (
+        open_client(scripted.url, policy) as client,
+        pytest.raises(TimeoutError, match="no answer within 10 s"),
+    ):
+        client.score_audio([b"a"])
+
+
+def test_an_answer_without_end_is_cut_off(scripted, monkeypatch):
+    monkeypatch.setattr(http_transport, "MOST_ANSWER_BYTES", 50)
+    scripted.script = [GOOD]
+    with open_client(scripted.url) as client, pytest.raises(ValueError, match="at most 50 bytes"):
+        client.score_audio([b"a"])
+
+
+def test_an_unknown_host_is_final(monkeypatch):
+    def unknown(*arguments, **options):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    policy = RetryPolicy(sleep=lambda seconds: pytest.fail("tried again"))
+    with (
+        open_client("http://nowhere.invalid/m", policy) as client,
+        pytest.raises(ConnectionError, match=r"unknown host \(Name or service not known\)"),
+    ):
+        client.contract()
+
+
+def test_a_server_without_tls_is_final(stand_in):
+    policy = RetryPolicy(sleep=lambda seconds: pytest.fail("tried again"))
+    address = stand_in.address("http").replace("http:", "https:")
+    with (
+        open_client(address, policy) as client,
+        pytest.raises(ConnectionError, match=r"no secure connection \([A-Z_]+\)"),
+    ):
+        client.contract()
+
+
+def test_the_proxy_of_the_environment_is_not_asked(scripted, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    scripted.script = [GOOD]
+    policy = RetryPolicy(sleep=lambda seconds: pytest.fail("tried again"))
+    with open_client(scripted.url, policy) as client:
+        assert client.score_audio([b"a"])[0]["score"] == 1.5
 
 
 # gRPC failures, made in the stub

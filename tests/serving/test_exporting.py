@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tfpipeline import export
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.runs.run import load_detector, open_run
+from tfpipeline.serving import checks as export_check
 from tfpipeline.serving.checks import check_export
 from tfpipeline.serving.contract import EXTRA, SIGNATURES, read_contract
 from tfpipeline.serving.savedmodel import (
@@ -57,6 +59,23 @@ def test_the_check_says_what_it_compared(tiny_run):
     assert checked["clips"] == len(read_scores(tiny_run / "scores.csv")) == 23
     assert checked["largest_difference"] <= 1e-4
     assert checked["crossed"] == 0
+
+
+def test_the_check_holds_few_waveforms_at_once(tiny_run, monkeypatch):
+    decode, waveforms, alive = export_check.decode, [], []
+
+    def counted(path):
+        clip = decode(path)
+        waveforms.append(weakref.ref(clip.waveform))
+        alive.append(sum(own() is not None for own in waveforms))
+        return clip
+
+    monkeypatch.setattr(export_check, "decode", counted)
+    monkeypatch.setattr(export_check, "BATCH", 2)
+    checked = export_check.check_export(open_run(tiny_run), tiny_run / "serving" / "1")
+    assert checked.clips == len(alive) == 28
+    # Those of the first batch, of the last one, and of the one that is being read.
+    assert max(alive) <= 3 * 2
 
 
 def test_warmup_requests_are_answered(tiny_run):

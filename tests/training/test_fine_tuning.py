@@ -7,7 +7,7 @@ import pytest
 from tfpipeline.config import CONFIGS, TrainingConfig, load_config
 from tfpipeline.data.opening import open_audio
 from tfpipeline.data.splits import hold_out_attacks
-from tfpipeline.models import NETWORKS
+from tfpipeline.models import FAMILIES, Family
 from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.detector import build_detector
 from tfpipeline.models.image_network import image_network
@@ -30,9 +30,9 @@ def build_small():
 @pytest.fixture(scope="module", autouse=True)
 def small_in_the_tables():
     BACKBONES["small"] = build_small
-    NETWORKS["small"] = image_network("small")
+    FAMILIES["small"] = Family(image_network("small"), "image", "evidence")
     yield
-    del BACKBONES["small"], NETWORKS["small"]
+    del BACKBONES["small"], FAMILIES["small"]
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import pytest
 
 from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.models import find_family
 from tfpipeline.tuning.distributed import check_space
 from tfpipeline.tuning.oracles import check_budget, hyperparameters, values_of
 from tfpipeline.tuning.space import (
@@ -13,7 +14,6 @@ from tfpipeline.tuning.space import (
     read_plan,
     rounded,
 )
-from tfpipeline.tuning.trial import is_classifier
 
 SHIPPED = sorted(CONFIGS.glob("tune_*.yaml"))
 
@@ -29,7 +29,7 @@ def test_every_shipped_space_fits_its_config(path):
     name = path.stem.removeprefix("tune_")
     plan, base = read_plan(path), load_config(CONFIGS / f"{name}.yaml")
     check_space(base, plan)
-    check_budget(plan, is_classifier(base))
+    check_budget(plan, find_family(base.model.name).is_classical)
     first = path.read_text().splitlines()[0]
     assert first == f"# python -m tfpipeline.tune --model {name}"
     # What an algorithm may draw builds configs too, conditions and all.

@@ -52,6 +52,15 @@ def space_file(folder, space, **settings):
     return str(path)
 
 
+def test_what_train_accepts_can_be_tuned(tmp_path):
+    """A split clip by clip shares speakers, as it was asked to; so do the `indictts_*` configs."""
+    space = space_file(tmp_path, {"model.learning_rate": {"float": [0.01, 0.3]}})
+    argv = [*TREES, "--space", space, "--algorithm", "random", "--max-trials", "1", "--folds", "0"]
+    argv += ["--set", "data.split={rule: random}", "--run", str(tmp_path / "search")]
+    assert tune.main(argv) == 0
+    assert (tmp_path / "search" / "best.yaml").exists()
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory, tiny_in_the_table):
     """A complete small search over LightGBM, some of whose trials fail, and then trained."""

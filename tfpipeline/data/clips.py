@@ -177,6 +177,23 @@ def check_sides(
             )
 
 
+def real_paths(paths: pd.Series) -> pd.Series:
+    """Paths as the file system has them: equal where they name one file, however they are written.
+
+    Relative ones become absolute, and links are followed. Each folder is looked up once.
+    """
+    split = [os.path.split(path) for path in paths]
+    folders = {folder: os.path.realpath(folder) for folder in {folder for folder, _ in split}}
+    return pd.Series(
+        [
+            os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[folder], name)
+            for path, (folder, name) in zip(paths, split, strict=True)
+        ],
+        index=paths.index,
+        dtype=object,
+    )
+
+
 def corpus_fingerprint(clips: pd.DataFrame) -> str:
     """SHA-256 over what was asked of a corpus: each clip's id, label, attack, part and file size.
 

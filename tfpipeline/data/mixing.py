@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.clips import LABELS, UNKNOWN
+from tfpipeline.data.clips import LABELS, UNKNOWN, real_paths
 from tfpipeline.data.splits import split_by_best_group
 
 OWN_NAMES = ("manifest", "folder")  # whose path says more than the name
@@ -36,7 +36,11 @@ def corpus_labels(names: Sequence[str]) -> list[str]:
     return [own if short.count(own) == 1 else name for own, name in zip(short, names, strict=True)]
 
 
-def mix_corpora(names: Sequence[str], load: Callable[[str, bool], pd.DataFrame], split: bool):
+def mix_corpora(
+    names: Sequence[str],
+    load: Callable[[str, bool], pd.DataFrame],
+    split: Callable[[str, pd.DataFrame], pd.DataFrame] | None,
+) -> pd.DataFrame:
     """The clips of several corpora in one manifest.
 
     A corpus keeps its own parts, and one without parts is split as if it stood alone, so that its
@@ -45,7 +49,7 @@ def mix_corpora(names: Sequence[str], load: Callable[[str, bool], pd.DataFrame],
     Args:
         names: `NAME[:PATH]` of each.
         load: `load_corpus`: of a name, and whether clips without parts are assigned.
-        split: whether clips without parts are assigned.
+        split: splits the clips of a name that has no parts; None: they stay without.
     Returns:
         A manifest with the column `corpus`.
     Raises:
@@ -59,7 +63,7 @@ def mix_corpora(names: Sequence[str], load: Callable[[str, bool], pd.DataFrame],
             if one_class:
                 alone.append(label)
             else:
-                clips = load(name, True)
+                clips = split(name, clips)
         tables[label] = _named(clips, label, prefixed=not one_class)
     _refuse_shared(tables)
     mixed = pd.concat(tables.values(), ignore_index=True)
@@ -112,6 +116,7 @@ def _named(clips: pd.DataFrame, label: str, prefixed: bool) -> pd.DataFrame:
 def _refuse_shared(tables: Mapping[str, pd.DataFrame]) -> None:
     """Refuses a file that two corpora hold: it would count twice, or overlap between splits."""
     paths = pd.concat([clips[["path", "corpus"]] for clips in tables.values()], ignore_index=True)
+    paths = paths.assign(path=real_paths(paths["path"])).drop_duplicates()
     again = paths["path"].duplicated()
     if again.any():
         path = paths.loc[again, "path"].iloc[0]

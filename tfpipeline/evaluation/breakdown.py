@@ -88,11 +88,12 @@ def duration_bands(seconds: pd.Series) -> pd.Series:
     names = [f"under {BANDS[0]:g} s"]
     names += [f"{low:g} to {high:g} s" for low, high in itertools.pairwise(BANDS)]
     names.append(f"over {BANDS[-1]:g} s")
-    seconds = pd.to_numeric(seconds, errors="coerce").to_numpy(float)
+    lengths = pd.to_numeric(seconds, errors="coerce").to_numpy(float)
     # 4.0 s, the window's length, belongs to the band that ends there.
-    place = np.searchsorted(BANDS, seconds, side="left")
+    place = np.searchsorted(BANDS, lengths, side="left")
     return pd.Series(
-        [UNKNOWN if np.isnan(s) else names[p] for s, p in zip(seconds, place, strict=True)],
+        [UNKNOWN if np.isnan(s) else names[p] for s, p in zip(lengths, place, strict=True)],
+        index=seconds.index,
         dtype=object,
     )
 

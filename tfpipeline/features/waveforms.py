@@ -53,6 +53,8 @@ def in_groups(
     # Silent clips fill the last group, and are cut off again.
     waveform = tf.pad(waveform, [[0, groups * size - batch], [0, 0]])
     waveform = tf.reshape(waveform, [groups, size, samples])
+    # Nothing in it is for AutoGraph, which would leave its source files where a process ends early.
+    function = tf.autograph.experimental.do_not_convert(function)
     result = tf.map_fn(
         function, waveform, fn_output_signature=tf.TensorSpec([None, *row_shape], dtype)
     )  # (groups, size, …)

@@ -25,7 +25,7 @@ from tfpipeline.features.conditioning import conditioning_layer
 from tfpipeline.features.mel import LogMel
 from tfpipeline.features.normalize import SpectrogramNormalization
 from tfpipeline.files.strict import Section, check
-from tfpipeline.models import NETWORKS
+from tfpipeline.models import find_family
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ def build_detector(config: Config) -> DetectorModel:
 
 def _build_network(config: Config, frames: int) -> keras.Model:
     """Builds the body, its options checked against the builder's signature."""
-    name = config.model.name
-    if name not in NETWORKS:
-        raise ValueError(f"a network must be one of {', '.join(NETWORKS)}. Received: {name!r}")
-    build = NETWORKS[name]
+    family = find_family(config.model.name)
+    if family.is_classical:
+        raise ValueError(f"a network is needed here. Received: {config.model.name}")
+    build = family.build
     return build(frames, config.mel.n_mels, **model_options(build, config))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tfpipeline.models import NETWORKS
+from tfpipeline.models import find_family
 from tfpipeline.models.attribution import Evidence, explain_window
 from tfpipeline.prediction.explanation import Explanation, open_explainer
 from tfpipeline.prediction.predict_files import FIELDS, make_row, score_files
@@ -156,8 +156,8 @@ class Detector:
         channels = decoded.waveform.reshape(len(decoded.channels), -1)
         waveform = channels[recording.channels.index(recording.judged()[0])]
         run, network = self._scorer.run, self._scorer.detector
-        if run.config.model.name in NETWORKS:
-            return explain_window(network, waveform)
+        if not find_family(run.config.model.name).is_classical:
+            return explain_window(network, waveform, self.threshold)
         return open_explainer(run.config.model.name, run.folder, network).explain(waveform)
 
     def export(self, folder: str | os.PathLike | None = None, check: bool = True) -> Path:

@@ -12,8 +12,9 @@ import pandas as pd
 from tfpipeline.config import Config
 from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.audio.windows import cut_windows
+from tfpipeline.models import FAMILIES, find_family
 from tfpipeline.models.attribution import explain_window
-from tfpipeline.models.classical.contributions import EXPLAINED, check_own_file, contributions
+from tfpipeline.models.classical.contributions import check_own_file, contributions
 from tfpipeline.models.detector import DetectorModel
 from tfpipeline.reporting.plots import draw_evidence
 from tfpipeline.runs.run import read_environment
@@ -49,7 +50,7 @@ class Explainer:
     """Explains scores of a detector on hand-made features.
 
     Args:
-        detector: of a classifier in `EXPLAINED`.
+        detector: of a model whose `explained` is `contributions`.
         own_file: of LightGBM or CatBoost, already checked.
     """
 
@@ -81,7 +82,7 @@ def explain_in_words(
     model: str, folder: Path, detector: DetectorModel
 ) -> Callable[[np.ndarray], str] | None:
     """Waveform → one line on its score, for a report; None where the model cannot tell."""
-    if model not in EXPLAINED:
+    if find_family(model).explained != "contributions":
         return None
     explainer = open_explainer(model, folder, detector)
     return lambda waveform: explainer.explain(waveform).in_words()
@@ -126,9 +127,10 @@ def open_explainer(model: str, folder: Path, detector: DetectorModel) -> Explain
     Raises:
         ValueError: a model whose scores cannot be taken apart, or its file is missing or another.
     """
-    if model not in EXPLAINED:
+    if find_family(model).explained != "contributions":
+        known = (name for name, own in FAMILIES.items() if own.explained == "contributions")
         raise ValueError(
-            f"scores can be taken apart of {', '.join(EXPLAINED)}. Received: a run of {model}."
+            f"scores can be taken apart of {', '.join(known)}. Received: a run of {model}."
         )
     own = read_environment(folder).get("own_file")
     if not own:

@@ -89,11 +89,11 @@ def explanations(names: Sequence[str], folder: Path, scorer: LocalScorer) -> Cal
     Raises:
         ValueError: a model whose scores cannot be taken apart.
     """
-    from tfpipeline.models import NETWORKS
+    from tfpipeline.models import find_family
     from tfpipeline.prediction.explanation import draw_explanation, open_explainer
 
     place = picture_paths(names, folder)
-    network = scorer.run.config.model.name in NETWORKS
+    network = not find_family(scorer.run.config.model.name).is_classical
     explainer = (
         None
         if network

@@ -13,8 +13,8 @@ from tfpipeline import __version__
 from tfpipeline.config import Config, config_to_yaml, load_run_config
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.files.atomic import replace_folder, write_json, write_text
+from tfpipeline.models import find_family
 from tfpipeline.models.classical.detector import load_feature_detector
-from tfpipeline.models.classical.fitting import CLASSIFIERS
 from tfpipeline.models.detector import DetectorModel, build_detector
 
 PACKAGES = (
@@ -191,7 +191,7 @@ def load_detector(run: Run) -> DetectorModel:
     Raises:
         ValueError: the weights file is missing, damaged or of another network.
     """
-    if run.config.model.name in CLASSIFIERS:
+    if find_family(run.config.model.name).is_classical:
         return load_feature_detector(run.config, run.folder)
     detector = build_detector(run.config)
     path = run.folder / "model.weights.h5"

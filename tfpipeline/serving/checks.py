@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.audio.wav import wav_bytes
 from tfpipeline.evaluation.scores import read_scores
-from tfpipeline.models.classical.fitting import CLASSIFIERS
+from tfpipeline.models import find_family
 from tfpipeline.runs.run import Run
 from tfpipeline.serving.status import SCORED, STATUSES
 
@@ -55,31 +55,29 @@ def check_export(run: Run, version: Path) -> Checked:
         ValueError: a score differs, or more rows of trees cross a threshold than `MOST_CROSSED`.
     """
     loaded = tf.saved_model.load(str(version))
-    trees = run.config.model.name in CLASSIFIERS
+    trees = find_family(run.config.model.name).is_classical
     clips = _clips(run, TREE_CLIPS if trees else NETWORK_CLIPS)
-    decoded = [decode(path) for path in clips["path"]]
-    # Channels that are judged apart are no one waveform; tests compare those, as WAV files.
-    alone = [len(clip.channels) == 1 for clip in decoded]
-    clips = clips[alone].reset_index(drop=True)
-    waveforms = [clip.waveform for clip in decoded if len(clip.channels) == 1]
+    first: list[np.ndarray] = []  # waveforms; those of further clips are let go at once
+    compared, received = [], []
+    for rows, waveforms in _batches(clips["path"].tolist()):
+        compared += rows
+        received.append(_padded(loaded.signatures["padded"], waveforms))
+        first += waveforms[: BATCH - len(first)]
+    if not compared:
+        return Checked(0, 0.0, 0)
+    clips, received = clips.iloc[compared].reset_index(drop=True), np.concatenate(received)
     expected = clips["score"].to_numpy()
-    received = np.full(len(clips), np.nan)
-    first = range(min(BATCH, len(clips)))
-    for rows in _batches(len(clips)):
-        received[rows] = _padded(loaded.signatures["padded"], [waveforms[r] for r in rows])
     others = {
         "serving_default": [
-            float(loaded.signatures["serving_default"](waveform=waveforms[r][None])["score"][0])
-            for r in first
+            float(loaded.signatures["serving_default"](waveform=own[None])["score"][0])
+            for own in first
         ],
         "audio_bytes": _scores(
-            loaded.signatures["audio_bytes"](
-                audio=tf.constant([wav_bytes(waveforms[r]) for r in first])
-            )
+            loaded.signatures["audio_bytes"](audio=tf.constant([wav_bytes(own) for own in first]))
         ),
         "segments": _padded(
             loaded.signatures["segments"],
-            [waveforms[r] for r in first],
+            first,
             lambda answer: np.nanmean(answer["window_score"].numpy(), axis=1),
         ),
     }
@@ -87,7 +85,7 @@ def check_export(run: Run, version: Path) -> Checked:
     _require_close(received, expected, clips, "padded", MOST_CROSSED if trees else 0.0)
     for name, scores in others.items():
         # Rows that crossed are counted above; here the signatures must agree among themselves.
-        _require_close(np.asarray(scores), received[list(first)], clips, name, 0.0)
+        _require_close(np.asarray(scores), received[: len(first)], clips, name, 0.0)
     crossed = differences > TOLERANCE
     return Checked(len(clips), float(differences[~crossed].max(initial=0.0)), int(crossed.sum()))
 
@@ -106,9 +104,18 @@ def _clips(run: Run, most: int) -> pd.DataFrame:
     return here.iloc[places].reset_index(drop=True)
 
 
-def _batches(count: int) -> Iterator[list[int]]:
-    for begin in range(0, count, BATCH):
-        yield list(range(begin, min(begin + BATCH, count)))
+def _batches(paths: list[str]) -> Iterator[tuple[list[int], list[np.ndarray]]]:
+    """Places in the list and waveforms, a few at a time: all together may not fit into memory.
+
+    Channels that are judged apart are no one waveform, and are left out.
+    """
+    for begin in range(0, len(paths), BATCH):
+        places = range(begin, min(begin + BATCH, len(paths)))
+        decoded = {at: decode(paths[at]) for at in places}
+        alone = {at: clip.waveform for at, clip in decoded.items() if len(clip.channels) == 1}
+        del decoded
+        if alone:
+            yield list(alone), list(alone.values())
 
 
 def _padded(

@@ -21,8 +21,7 @@ from tfpipeline.data.pipeline import (
     training_batches,
 )
 from tfpipeline.features.augment import augment_waveforms
-from tfpipeline.models import NETWORKS
-from tfpipeline.models.backbones import BACKBONES
+from tfpipeline.models import find_family
 from tfpipeline.models.detector import (
     ClipScorer,
     DetectorModel,
@@ -83,7 +82,7 @@ def fit_network(
             not go together, or too many clips were lost on the way.
     """
     training = config.training
-    settings = device_settings(training, config.model.name in BACKBONES)
+    settings = device_settings(training, find_family(config.model.name).kind == "image")
     in_train = training_rows(clips, config.data.balance, config.seed)
     in_validation = (clips["part"] == "validation").to_numpy()
     train = clips.iloc[in_train].reset_index(drop=True)
@@ -152,7 +151,7 @@ def _load_backbone(config: Config, detector: DetectorModel) -> Pretrained | None
     if detector.backbone is None:
         return None
     # The builder owns the default of what a config leaves out.
-    source = model_options(NETWORKS[config.model.name], config).get("weights", "imagenet")
+    source = model_options(find_family(config.model.name).build, config).get("weights", "imagenet")
     return load_pretrained(detector.backbone, config.model.name, source)
 
 

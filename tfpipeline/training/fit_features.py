@@ -21,11 +21,12 @@ from tfpipeline.features.handcrafted.extraction import extract_features
 from tfpipeline.features.handcrafted.statistics import STATISTICS
 from tfpipeline.files.atomic import write_table
 from tfpipeline.files.progress import track
+from tfpipeline.models import find_family
 from tfpipeline.models.classical.arrays import DenseModel, TreeEnsemble, save_arrays
 from tfpipeline.models.classical.contributions import save_own_file
 from tfpipeline.models.classical.convert import to_arrays
 from tfpipeline.models.classical.detector import ARRAYS, build_feature_detector
-from tfpipeline.models.classical.fitting import CLASSIFIERS, fit_classifier
+from tfpipeline.models.classical.fitting import fit_classifier
 from tfpipeline.models.classical.graph import log_odds, probability
 from tfpipeline.models.detector import DetectorModel, model_options, window_samples
 
@@ -86,7 +87,7 @@ def fit_configured(
     Returns:
         The library's model, and its arrays.
     """
-    build = CLASSIFIERS[config.model.name]
+    build = find_family(config.model.name).build
     model = build(config.seed, **model_options(build, config))
     taken = training_rows(clips, config.data.balance, config.seed)
     train = windows_of(clips, features, taken)

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from tfpipeline.config import Config
 from tfpipeline.files.atomic import write_json
-from tfpipeline.models.classical.fitting import CLASSIFIERS
+from tfpipeline.models import find_family
 from tfpipeline.tuning.space import SearchConfig, plan_to_dict, probes
-from tfpipeline.tuning.trial import check_options, is_classifier
+from tfpipeline.tuning.trial import check_options
 
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 CHIEF = "chief"
@@ -138,7 +138,7 @@ def check_space(base: Config, plan: SearchConfig) -> None:
             check_options(config)
         except ValueError as error:
             raise ValueError(f"space at {said}: {error}") from None
-        if is_classifier(config) != is_classifier(base):
+        if find_family(config.model.name).kind != find_family(base.model.name).kind:
             raise ValueError(
                 f"space at {said}: networks and classifiers are searched apart, since they are "
                 "judged otherwise."
@@ -198,7 +198,7 @@ def _settings(plan: SearchConfig, base: dict) -> dict:
 def _check_same(path: Path, settings: dict) -> None:
     """Refuses other settings than those of the search, but for budgets that may change."""
     known = json.loads(path.read_text(encoding="utf-8"))
-    classifier = settings["config"]["model"]["name"] in CLASSIFIERS
+    classifier = find_family(settings["config"]["model"]["name"]).is_classical
     free = FREE if classifier else FREE_OF_NETWORKS
     for section in ("plan", "config"):
         for key, value in settings[section].items():

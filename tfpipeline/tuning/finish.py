@@ -7,10 +7,11 @@ from pathlib import Path
 
 from tfpipeline.config import Config, config_to_yaml
 from tfpipeline.files.atomic import write_json, write_text
+from tfpipeline.models import find_family
 from tfpipeline.tuning.records import START, Record, best_record, read_records, write_trials
 from tfpipeline.tuning.reporting import draw_search
 from tfpipeline.tuning.search import Search, logged
-from tfpipeline.tuning.trial import is_classifier, judge_on_folds, judge_on_validation
+from tfpipeline.tuning.trial import judge_on_folds, judge_on_validation
 
 BEST = "best.yaml"
 SUMMARY = "search.json"
@@ -87,10 +88,10 @@ def _judge(search: Search, record: Record, config: Config) -> dict[str, dict[str
     folds = search.context.folds
     if not folds:
         return {"validation": record.figures}
-    if not is_classifier(config):
+    if not find_family(config.model.name).is_classical:
         print(f"{record.trial}: training on {folds} folds", file=sys.stderr)
     with logged(folder):
-        if is_classifier(config):
+        if find_family(config.model.name).is_classical:
             validation = _figures(judge_on_validation(search.context, config, folder))
             return {"validation": validation, "folds": record.figures}
         on_folds = _figures(judge_on_folds(search.context, config, folder))

@@ -19,8 +19,7 @@ from tensorflow.python.framework.ops import gradient_registry
 
 from tfpipeline.config import Config
 from tfpipeline.data.opening import Audio
-from tfpipeline.models import NETWORKS
-from tfpipeline.models.classical.fitting import CLASSIFIERS
+from tfpipeline.models import find_family
 from tfpipeline.models.classical.graph import log_odds
 from tfpipeline.models.detector import ClipScorer, model_options, window_samples
 from tfpipeline.training.fit import fit_network
@@ -79,31 +78,16 @@ class TrialContext:
         return self._tables[key]
 
 
-def is_classifier(config: Config) -> bool:
-    """Whether a config is of a classifier on hand-made features, not of a network.
-
-    Raises:
-        ValueError: it is of neither.
-    """
-    if config.model.name not in NETWORKS and config.model.name not in CLASSIFIERS:
-        raise ValueError(
-            f"model.name must be one of {', '.join((*NETWORKS, *CLASSIFIERS))}. "
-            f"Received: {config.model.name!r}"
-        )
-    return config.model.name in CLASSIFIERS
-
-
 def check_options(config: Config) -> None:
     """Refuses a model, or an option, that is not to be had, without building anything."""
-    table = CLASSIFIERS if is_classifier(config) else NETWORKS
-    model_options(table[config.model.name], config)
+    model_options(find_family(config.model.name).build, config)
 
 
 def evaluate_trial(
     context: TrialContext, config: Config, folder: Path, until: int | None = None
 ) -> dict:
     """A trial's figures: a classifier's on the folds, where there are any, else on validation."""
-    if context.folds and is_classifier(config):
+    if context.folds and find_family(config.model.name).is_classical:
         return judge_on_folds(context, config, folder)
     return judge_on_validation(context, config, folder, until)
 
@@ -163,7 +147,7 @@ def _score(
 ) -> tuple[np.ndarray, int]:
     """Fits on `train`, selecting on `validation`, and scores the clips of a part."""
     rows = np.flatnonzero(clips["part"] == part)
-    if is_classifier(config):
+    if find_family(config.model.name).is_classical:
         return _score_features(context.features(config), config, clips, rows), 0
     gradients = set(gradient_registry.list())
     try:

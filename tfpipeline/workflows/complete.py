@@ -20,7 +20,7 @@ from tfpipeline.models.detector import ClipScorer, DetectorModel, mel_layer, wit
 from tfpipeline.prediction.explanation import explain_in_words, read_importances
 from tfpipeline.reporting.plots import draw_spectrograms
 from tfpipeline.reporting.report import Evaluation, write_report
-from tfpipeline.runs.run import open_run
+from tfpipeline.runs.run import open_run, read_environment
 from tfpipeline.serving.savedmodel import export_version
 
 
@@ -61,7 +61,10 @@ def complete_run(
     metrics = break_down(
         table, run, config.model.name, config.data.corpus_name, parameters, threshold
     )
-    metrics["notes"] += [*notes, *remark_notes(table["part"], audio.remarks)]
+    own_notes = [*notes, *remark_notes(table["part"], audio.remarks)]
+    metrics["notes"] += own_notes
+    # Where later evaluations of the run find them again.
+    write_json(folder / "environment.json", {**read_environment(folder), "notes": own_notes})
     judged = Evaluation(
         metrics,
         table,

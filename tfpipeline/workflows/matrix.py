@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.clips import UNKNOWN
+from tfpipeline.data.clips import UNKNOWN, real_paths
 from tfpipeline.data.mixing import corpus_labels
 from tfpipeline.evaluation.measures import Evaluator
 from tfpipeline.evaluation.scores import read_scores
@@ -86,8 +86,9 @@ def _other_rows(
 ) -> tuple[pd.DataFrame, str]:
     """A run's scores of another corpus, without clips that it saw under another name."""
     clips, audio, _ = opened
-    seen = clips["path"].isin(own.loc[own["part"].isin(SEEN_PARTS), "path"])
-    wanted = ~seen if tested is None else ~seen & clips["path"].isin(tested["path"])
+    paths = real_paths(clips["path"])
+    seen = paths.isin(real_paths(own.loc[own["part"].isin(SEEN_PARTS), "path"]))
+    wanted = ~seen if tested is None else ~seen & paths.isin(real_paths(tested["path"]))
     said = f"all but {seen.sum()} that it was trained on" if seen.any() else "all"
     at = np.flatnonzero(wanted)
     if not len(at):

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from tfpipeline.config import DataConfig
+from tfpipeline.data.clips import real_paths
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.opening import Audio, open_audio
 from tfpipeline.evaluation.breakdown import break_down, remark_notes, write_remarks
 from tfpipeline.evaluation.scores import read_scores, score_table, write_scores
 from tfpipeline.files.atomic import write_json, write_table
-from tfpipeline.models.classical.contributions import EXPLAINED
+from tfpipeline.models import find_family
 from tfpipeline.models.detector import ClipScorer, without_lost
 from tfpipeline.prediction.explanation import explain_in_words, read_importances
 from tfpipeline.reporting.report import Evaluation, write_report
-from tfpipeline.runs.run import Run, load_detector
+from tfpipeline.runs.run import Run, load_detector, read_environment
 
 SEEN_PARTS = ("train", "validation")  # what a run was fitted, selected and calibrated on
 
@@ -37,7 +38,7 @@ def open_whole(name: str) -> tuple[pd.DataFrame, Audio, pd.DataFrame]:
     return clips, audio, skipped
 
 
-def refuse_seen(clips: pd.DataFrame, seen: Iterable[str], name: str) -> None:
+def refuse_seen(clips: pd.DataFrame, seen: pd.Series, name: str) -> None:
     """Refuses a corpus of which a run saw files in training, selection or calibration.
 
     Args:
@@ -47,7 +48,7 @@ def refuse_seen(clips: pd.DataFrame, seen: Iterable[str], name: str) -> None:
     Raises:
         ValueError: they share files; the first one is named.
     """
-    shared = clips.loc[clips["path"].isin(set(seen)), "path"]
+    shared = clips.loc[real_paths(clips["path"]).isin(real_paths(seen)), "path"]
     if len(shared):
         raise ValueError(
             f"a corpus to test on is untouched in training. Received: {name}, of which "
@@ -56,10 +57,10 @@ def refuse_seen(clips: pd.DataFrame, seen: Iterable[str], name: str) -> None:
         )
 
 
-def seen_paths(run: Run) -> set[str]:
+def seen_paths(run: Run) -> pd.Series:
     """Paths of the clips that a run was fitted, selected or calibrated on."""
     own = read_scores(run.folder / "scores.csv")
-    return set(own.loc[own["part"].isin(SEEN_PARTS), "path"])
+    return own.loc[own["part"].isin(SEEN_PARTS), "path"]
 
 
 def score_clips(run: Run, clips: pd.DataFrame, audio: Audio) -> pd.DataFrame:
@@ -95,9 +96,21 @@ def evaluate_table(
     metrics["notes"] += notes
     config = (run.folder / "config.yaml").read_text(encoding="utf-8")
     explain = None
-    if run.config.model.name in EXPLAINED:
+    if find_family(run.config.model.name).explained == "contributions":
         explain = explain_in_words(run.config.model.name, run.folder, load_detector(run))
     return Evaluation(metrics, table, config, read_importances(run.folder), explain)
+
+
+def judge_own(run: Run, by: Sequence[str] = ()) -> Evaluation:
+    """Judges a run on its own scores, with the notes that training left.
+
+    Args:
+        run: complete.
+        by: further columns to break down by.
+    """
+    table = read_scores(run.folder / "scores.csv")
+    notes = read_environment(run.folder).get("notes", [])
+    return evaluate_table(run, table, run.config.data.corpus_name, by, notes)
 
 
 def evaluate_untouched(run: Run, name: str, opened: tuple) -> Evaluation:

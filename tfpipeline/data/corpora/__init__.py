@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -25,13 +26,13 @@ from tfpipeline.data.corpora import (
     spoofceleb,
     wavefake,
 )
-from tfpipeline.data.corpora.folder import load_folder
+from tfpipeline.data.corpora.folder import SPEAKERS_A_PART, load_folder
 from tfpipeline.data.corpora.manifest import load_manifest
 from tfpipeline.data.corpora.reading.corpus import Corpus, load_data_set
 from tfpipeline.data.demo.corpus import load_demo
 from tfpipeline.data.mixing import mix_corpora
 from tfpipeline.data.split_rules import split_clips
-from tfpipeline.data.splits import hold_out_attacks
+from tfpipeline.data.splits import hold_out_attacks, split_by_best_group
 
 
 def _load_demo(path: str | None, split: bool = True) -> pd.DataFrame:
@@ -92,6 +93,14 @@ def load_corpus(name: str, split: bool = True) -> pd.DataFrame:
     return CORPORA[key](path or None, split)
 
 
+def _split_alone(name: str, clips: pd.DataFrame) -> pd.DataFrame:
+    """Splits clips that were loaded without parts as `load_corpus` would have."""
+    key = name.partition(":")[0]
+    clips, said = split_by_best_group(clips, name, SPEAKERS_A_PART if key == "folder" else 1)
+    print(f"{key}: {said}", file=sys.stderr)
+    return clips
+
+
 def load_hidden(name: str) -> pd.DataFrame:
     """The clips of a corpus whose labels are hidden: `clip_id`, `path` and what else is known.
 
@@ -121,14 +130,37 @@ def load_clips(data: DataConfig, split: bool = True) -> pd.DataFrame:
         ValueError: no such corpus, a split that groups do not allow, or an attack that the corpora
             do not hold.
     """
-    own = split and data.split is None
+    clips = _load_parts(data, split and data.split is None)
+    return _deal(clips, data) if split and data.split is not None else _hold_out(clips, data)
+
+
+def load_folds(data: DataConfig) -> Iterator[pd.DataFrame]:
+    """The manifests of all folds of `data.split`, in order; the corpora are read once.
+
+    Raises:
+        ValueError: as `load_clips`.
+    """
+    clips = _load_parts(data, False)
+    for fold in range(data.split.folds):
+        yield _deal(clips, replace(data, split=replace(data.split, fold=fold)))
+
+
+def _load_parts(data: DataConfig, own: bool) -> pd.DataFrame:
+    """The clips of a config's corpora; `own`: split where they have no parts of their own."""
     if len(data.corpora) == 1:
-        clips = load_corpus(data.corpora[0], own)
-    else:
-        clips = mix_corpora(data.corpora, load_corpus, own)
-    if split and data.split is not None:
-        clips, said = split_clips(clips, data.split, data.corpus_name)
-        print(said, file=sys.stderr)
+        return load_corpus(data.corpora[0], own)
+    return mix_corpora(data.corpora, load_corpus, _split_alone if own else None)
+
+
+def _deal(clips: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
+    """Splits the clips as a config says."""
+    clips, said = split_clips(clips, data.split, data.corpus_name)
+    print(said, file=sys.stderr)
+    return _hold_out(clips, data)
+
+
+def _hold_out(clips: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
+    """Holds out the unseen attacks, those of the config or those that the corpora propose."""
     unseen = data.unseen_attacks
     if unseen is None:
         keys = [name.partition(":")[0] for name in data.corpora]

@@ -1,0 +1,230 @@
+"""Training from a config to a complete run: what `tfpipeline train` does, in order.
+
+1. The clips are listed and checked; corpora to test on must not share a file with them.
+2. Their audio is decoded and screened, and an audit looks for what tells the label by itself.
+3. The model is fitted (`training`).
+4. All clips are scored, calibrated, evaluated and reported, and the graph is exported (`complete`).
+5. The run is judged on the other corpora (`other_corpus`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tfpipeline.auditing.audit import audit_clips, tell_in_a_line
+from tfpipeline.config import Config
+from tfpipeline.data.clips import check_parts, corpus_fingerprint
+from tfpipeline.data.corpora import load_clips
+from tfpipeline.data.opening import Audio, open_audio
+from tfpipeline.data.split_rules import kept_apart, split_notes
+from tfpipeline.files.atomic import write_json, write_table
+from tfpipeline.models import find_family
+from tfpipeline.models.detector import DetectorModel, model_options
+from tfpipeline.models.weights import find_weights
+from tfpipeline.reporting.plots import draw_learning_curve
+from tfpipeline.reporting.report import Evaluation
+from tfpipeline.runs.run import (
+    CHECKPOINT,
+    check_target,
+    finish_run,
+    open_run,
+    start_run,
+    write_environment,
+)
+from tfpipeline.training.fit import device_settings, fit_network
+from tfpipeline.training.fit_features import fit_on_features, training_features
+from tfpipeline.workflows.complete import complete_run
+from tfpipeline.workflows.other_corpus import (
+    SEEN_PARTS,
+    evaluate_untouched,
+    load_whole,
+    open_whole,
+    refuse_seen,
+)
+
+AUDITED_CLIPS = 4000  # `tfpipeline audit` looks at more
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a run is trained on.
+
+    Attributes:
+        clips: the manifest of those that can be used.
+        audio: of the same clips.
+        skipped: `path, reason` of the others.
+        audit: the content of `audit.json`.
+    """
+
+    clips: pd.DataFrame
+    audio: Audio
+    skipped: pd.DataFrame
+    audit: dict
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    detector: DetectorModel
+    parameters: int
+    record: dict
+    interrupted: bool = False
+
+
+def train_run(
+    config: Config,
+    target: Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    tests: Sequence[str] = (),
+    clips: pd.DataFrame | None = None,
+) -> tuple[Evaluation, bool]:
+    """Trains one model, and leaves its run folder.
+
+    Args:
+        config: of the run.
+        target: its folder.
+        overwrite: replace a complete run.
+        resume: continue a stopped one.
+        tests: corpora, `NAME[:PATH]`, that the run will be tested on.
+        clips: the manifest; default: that of the config's corpus.
+    Returns:
+        What came of it, and whether Ctrl-C ended the training early.
+    Raises:
+        ValueError, OSError: what a user can fix, in one line.
+    """
+    check_target(target, overwrite, resume)
+    check_model(config)
+    return _train(config, target, open_corpus(config, tests, clips), resume)
+
+
+def train_classical(
+    configs: Sequence[Config], targets: Sequence[Path], overwrite: bool, tests: Sequence[str]
+) -> tuple[list[Evaluation], dict[str, float]]:
+    """Trains classical models on the same clips and features.
+
+    Args:
+        configs: one a model, alike in all but the model.
+        targets: their run folders.
+        overwrite, tests: as for `train_run`.
+    Returns:
+        What came of each, and the name of each run with the seconds that its fit took.
+    """
+    for target in targets:
+        check_target(target, overwrite, resume=False)
+    corpus = open_corpus(configs[0], tests)
+    features = training_features(configs[0], corpus.clips, corpus.audio)
+    evaluations = [
+        _train(config, target, corpus, features=features)[0]
+        for config, target in zip(configs, targets, strict=True)
+    ]
+    seconds = {
+        target.name: json.loads((target / "environment.json").read_text("utf-8"))["fit_seconds"]
+        for target in targets
+    }
+    return evaluations, seconds
+
+
+def evaluate_on(targets: Sequence[Path], names: Sequence[str]) -> Iterator[dict]:
+    """Evaluates complete runs on other corpora; yields what `metrics.json` holds of each."""
+    for name in names:
+        opened = open_whole(name)
+        for target in targets:
+            yield evaluate_untouched(open_run(target), name, opened).metrics
+
+
+def check_model(config: Config) -> None:
+    """Refuses an unknown model, or weights that are not to be had, before any clip is read."""
+    family = find_family(config.model.name)
+    options = model_options(family.build, config)
+    if family.kind == "image":
+        find_weights(config.model.name, options.get("weights", "imagenet"))
+
+
+def open_corpus(
+    config: Config, tests: Sequence[str] = (), clips: pd.DataFrame | None = None
+) -> Corpus:
+    """The clips that can be used, their audio, and what was found out about them.
+
+    Corpora that the run will be tested on are only listed, to refuse those that share a file.
+    """
+    clips = load_clips(config.data) if clips is None else clips
+    name, apart = config.data.corpus_name, kept_apart(config.data)
+    check_parts(clips, name, apart)
+    seen = clips.loc[clips["part"].isin(SEEN_PARTS), "path"]
+    for test in tests:
+        refuse_seen(load_whole(test), seen, test)
+    clips, audio, skipped = open_audio(clips, config.data.cache, config.data.decoder)
+    if len(skipped):
+        number, verb = len(clips) + len(skipped), "is" if len(skipped) == 1 else "are"
+        print(f"{len(skipped)} of {number} clips {verb} skipped, see skipped.csv", file=sys.stderr)
+        check_parts(clips, f"{name} without its unusable clips", apart)
+    audit = audit_clips(clips, audio, name, most_clips=AUDITED_CLIPS)
+    tell_in_a_line(audit)
+    return Corpus(clips, audio, skipped, audit)
+
+
+def _train(
+    config: Config,
+    target: Path,
+    corpus: Corpus,
+    resume: bool = False,
+    features: pd.DataFrame | None = None,
+) -> tuple[Evaluation, bool]:
+    partial = start_run(target, config, resume)
+    family = find_family(config.model.name)
+    settings = device_settings(config.training, family.kind == "image")
+    print(f"training {config.model.name} on {settings}, run {target}", file=sys.stderr)
+    fitted = (
+        _fit_classical(config, corpus, partial, features)
+        if family.is_classical
+        else _fit_network(config, corpus, partial)
+    )
+    record = {**settings, **fitted.record}
+    write_environment(partial, config, corpus_fingerprint(corpus.clips), record)
+    notes = split_notes(corpus.clips, config.data)
+    if record.get("pretrained", {}).get("source") == "none":
+        notes.append("trained from scratch: no pretrained weights")
+    evaluation = complete_run(
+        config,
+        target.name,
+        corpus.clips,
+        corpus.audio,
+        fitted.detector,
+        fitted.parameters,
+        partial,
+        notes,
+    )
+    write_json(partial / "audit.json", corpus.audit)
+    write_table(partial / "skipped.csv", pd.concat([corpus.skipped, corpus.audio.lost.table()]))
+    finish_run(partial, target)
+    return evaluation, fitted.interrupted
+
+
+def _fit_network(config: Config, corpus: Corpus, partial: Path) -> _Fitted:
+    detector, selection, pretrained = fit_network(config, corpus.clips, corpus.audio, partial)
+    history = selection.history_table()
+    detector.model.save_weights(partial / "model.weights.h5")
+    write_table(partial / "history.csv", history)
+    draw_learning_curve(history, partial / "figures" / "learning_curve.png")
+    if selection.interrupted:
+        print("stopped; the run is completed with its best epoch so far", file=sys.stderr)
+    else:
+        (partial / CHECKPOINT).unlink()
+    record = {} if pretrained is None else {"pretrained": asdict(pretrained)}
+    return _Fitted(detector, detector.model.count_params(), record, selection.interrupted)
+
+
+def _fit_classical(
+    config: Config, corpus: Corpus, partial: Path, features: pd.DataFrame | None
+) -> _Fitted:
+    if features is None:
+        features = training_features(config, corpus.clips, corpus.audio)
+    detector, record = fit_on_features(config, corpus.clips, features, partial)
+    return _Fitted(detector, detector.body.get_layer("score").model.n_parameters, record)
