@@ -1,4 +1,4 @@
-"""A Griffe extension: sections of a docstring need no blank line between them."""
+"""A Griffe extension: sections need no blank line between them, and `Example` holds doctests."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ SECTION = re.compile(
 
 
 class Sections(griffe.Extension):
-    """Puts a blank line, which Griffe's parser wants, before each section."""
+    """Writes docstrings as Griffe's parser wants them."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Changes the docstring of one object, before it is parsed."""
         if obj.docstring:
-            obj.docstring.value = SECTION.sub("\n", obj.docstring.value)
+            text = SECTION.sub("\n", obj.docstring.value)
+            obj.docstring.value = text.replace("\nExample:\n", "\nExamples:\n")
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """The same for the package itself, which Griffe takes for no object."""
+        self.on_object(obj=pkg)
