@@ -8,7 +8,7 @@ block: a second one, with a shortcut, made training on a CPU three times slower.
 The baseline CNN of the IndicTTS deepfake challenge, as a yardstick.
 
 Conv 32, pool, Conv 64, pool, Dense 64, 32, 16, each with batch normalization and dropout, on a
-128 x 128 mel-spectrogram. Of its faults these are mended: audio is resampled to the rate that is
+128 x 128 mel-spectrogram. Of its faults these are fixed: audio is resampled to the rate that is
 assumed, a short clip is repeated instead of padded with the loudest value, and validation is a
 labelled part with speakers of its own.
 """
