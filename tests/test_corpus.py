@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from tfpipeline import corpus
-from tfpipeline.data import opening
+from tfpipeline.data import clip_audio as opening
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.clips import corpus_fingerprint, read_manifest, write_manifest
 from tfpipeline.data.corpora import CORPORA, load_corpus, manifest
-from tfpipeline.data.opening import open_audio
 from tfpipeline.files.atomic import write_table
 
 

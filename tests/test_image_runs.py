@@ -7,7 +7,7 @@ from matplotlib.image import imread
 
 from tfpipeline import predict, train
 from tfpipeline.data.corpora import CORPORA
-from tfpipeline.models import weights
+from tfpipeline.models import pretrained as weights
 
 SHORT = [
     "--data",

@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio import SAMPLE_RATE
-from tfpipeline.data.opening import open_audio
-from tfpipeline.data.splits import hold_out_attacks
+from tfpipeline.data.automatic_splits import hold_out_attacks
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.training.fit import fit_network
-from tfpipeline.training.fit_features import fit_on_features, training_features
+from tfpipeline.training.fit_classical import fit_on_features, training_features
 
 OFF = ("front_end.highpass_hz=null", "front_end.level_dbfs=null")
 SMALL = (

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tfpipeline import evaluate, export, predict, train
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio.decode import decode
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.corpora import CORPORA
-from tfpipeline.data.opening import open_audio
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.models import FAMILIES
 from tfpipeline.models.classical.arrays import load_arrays
@@ -21,7 +21,7 @@ from tfpipeline.models.classical.fitting import CLASSIFIERS
 from tfpipeline.models.classical.graph import log_odds
 from tfpipeline.models.detector import ClipScorer
 from tfpipeline.runs.run import load_detector, open_run
-from tfpipeline.training.fit_features import fit_on_features, training_features
+from tfpipeline.training.fit_classical import fit_on_features, training_features
 
 TINY = ["--data", "tiny", "--set", "data.unseen_attacks=[hifigan]"]
 pytestmark = pytest.mark.usefixtures("tiny_in_the_table", "quick_audit")

@@ -186,7 +186,7 @@ def evaluate_scores(
         (1.0, 0.0, 0.5)
     """
     from tfpipeline.data.clips import LABELS, UNKNOWN
-    from tfpipeline.evaluation.measures import Evaluator
+    from tfpipeline.evaluation.evaluator import Evaluator
     from tfpipeline.evaluation.metrics import checked
 
     words = {number: word for word, number in LABELS.items()}

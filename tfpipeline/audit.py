@@ -35,8 +35,8 @@ def _audit(flags: argparse.Namespace) -> int:
 
     from tfpipeline.auditing.audit import audit_clips, print_audit
     from tfpipeline.config import DataConfig
+    from tfpipeline.data.clip_audio import open_audio
     from tfpipeline.data.corpora import load_clips
-    from tfpipeline.data.opening import open_audio
     from tfpipeline.files.atomic import write_json
 
     data = DataConfig(corpus=corpus_from_flag(flags.data))

@@ -48,7 +48,7 @@ Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)]
 
 
 class SplitConfig(Section):
-    """How clips are assigned to train, validation and test; see `tfpipeline.data.split_rules`.
+    """How clips are assigned to train, validation and test; see `tfpipeline.data.splits`.
 
     Attributes:
         rule: `stable`: by a hash of each group, so that none moves when others are added;
@@ -103,7 +103,7 @@ class DataConfig(Section):
             several to train on together; `NAME:PATH+PATH2` where fakes and their originals are two
             data sets.
         split: assigns all clips anew; null: the corpus's own parts, else by speaker, source or
-            file, whichever can be (`tfpipeline.data.splits.split_by_best_group`).
+            file, whichever can be (`tfpipeline.data.automatic_splits.split_by_best_group`).
         balance: what counts the same in training when there are several corpora: `none`, each
             clip; `corpus`, each corpus; `corpus_label`, each class of each corpus. Clips of what is
             rarer are taken several times an epoch.

@@ -183,9 +183,9 @@ def _fingerprint(flags: argparse.Namespace) -> int:
 
 
 def _manifest(flags: argparse.Namespace) -> int:
+    from tfpipeline.data.automatic_splits import leave_one_attack_out
     from tfpipeline.data.clips import write_manifest
     from tfpipeline.data.corpora import load_folds
-    from tfpipeline.data.splits import leave_one_attack_out
 
     out = Path(flags.out)
     if out.suffix not in (".csv", ".parquet"):
@@ -212,7 +212,7 @@ def _manifest(flags: argparse.Namespace) -> int:
 def _cache(flags: argparse.Namespace) -> int:
     quiet_tensorflow()
     from tfpipeline.data.cache import DecodedFiles
-    from tfpipeline.data.opening import decode_missing
+    from tfpipeline.data.clip_audio import decode_missing
 
     clips, name = _load(flags, split=False, more=["unseen_attacks=[]"])  # all there are
     decoded = DecodedFiles(clips["path"])

@@ -64,8 +64,8 @@ def _extract(flags: argparse.Namespace) -> int:
 
     from tfpipeline.config import AS_RECORDED, DataConfig, FrontEndConfig
     from tfpipeline.data.audio import SAMPLE_RATE
+    from tfpipeline.data.clip_audio import open_audio
     from tfpipeline.data.corpora import load_clips
-    from tfpipeline.data.opening import open_audio
     from tfpipeline.features.handcrafted.extraction import (
         check_window,
         extract_to_parquet,

@@ -21,8 +21,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pandas as pd
 
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.corpora import load_corpus
-from tfpipeline.data.opening import open_audio
 from tfpipeline.data.pipeline import training_batches
 
 BATCH = 32

@@ -86,7 +86,7 @@ def _measure(table: str, step: str) -> int:
     from tfpipeline.data.clips import check_parts, corpus_fingerprint
     from tfpipeline.data.corpora import load_corpus
     from tfpipeline.data.inspection import summarise
-    from tfpipeline.data.split_rules import split_clips
+    from tfpipeline.data.splits import split_clips
 
     marks = [("", time.perf_counter())]
     clips = load_corpus(f"manifest:{table}", split=step == "automatic")

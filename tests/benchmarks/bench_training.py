@@ -29,8 +29,8 @@ import tensorflow as tf
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.audio.decode import decode
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.corpora import load_clips
-from tfpipeline.data.opening import open_audio
 from tfpipeline.models import find_family
 from tfpipeline.models.detector import ClipScorer, build_detector
 from tfpipeline.training.fit import device_settings, training_stream

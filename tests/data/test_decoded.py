@@ -8,7 +8,7 @@ import soundfile
 
 from tfpipeline.data import opening, screening
 from tfpipeline.data.cache import DecodedFiles
-from tfpipeline.data.opening import open_audio
+from tfpipeline.data.clip_audio import open_audio
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import soundfile
 import tensorflow as tf
 
 from tfpipeline.data.cache import free_bytes
-from tfpipeline.data.opening import Audio, open_audio
+from tfpipeline.data.clip_audio import Audio, open_audio
 from tfpipeline.data.pipeline import (
     default_device,
     map_on_device,

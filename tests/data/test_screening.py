@@ -7,7 +7,7 @@ from made import encoded
 
 from tfpipeline.data import screening
 from tfpipeline.data.audio import ffmpeg as ffmpeg_module
-from tfpipeline.data.opening import open_audio
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.screening import Screening, drop_skipped, screen_clips, screen_once
 
 

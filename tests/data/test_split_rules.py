@@ -8,11 +8,15 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from tfpipeline.config import SplitConfig, config_from_dict
+from tfpipeline.data.automatic_splits import (
+    hold_out_attacks,
+    leave_one_attack_out,
+    split_by_best_group,
+)
 from tfpipeline.data.clips import check_parts, normalize_manifest, overlapping_values
 from tfpipeline.data.demo import corpus as demo
 from tfpipeline.data.groups import joined_groups, split_groups
-from tfpipeline.data.split_rules import k_folds, split_clips
-from tfpipeline.data.splits import hold_out_attacks, leave_one_attack_out, split_by_best_group
+from tfpipeline.data.splits import k_folds, split_clips
 from tfpipeline.files.archives import fetch_wheel
 
 

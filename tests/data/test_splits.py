@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
+from tfpipeline.data.automatic_splits import hold_out_attacks
 from tfpipeline.data.clips import normalize_manifest
 from tfpipeline.data.groups import split_groups
-from tfpipeline.data.splits import hold_out_attacks
 
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
 

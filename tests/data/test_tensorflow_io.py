@@ -9,7 +9,7 @@ import soxr
 from made import encoded
 
 from tfpipeline.config import DataConfig
-from tfpipeline.data.opening import open_audio
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.pipeline import scoring_batches
 
 pytest.importorskip("tensorflow_io", reason="tensorflow-io is not of this set of requirements")

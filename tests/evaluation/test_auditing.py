@@ -14,10 +14,10 @@ from tfpipeline.auditing import audit as auditing
 from tfpipeline.auditing.audit import audit_clips, print_audit
 from tfpipeline.auditing.cues import file_cues, sound_cues
 from tfpipeline.auditing.duplicates import digest, fingerprint, near_duplicates
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.clips import normalize_manifest, write_manifest
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.data.demo import corpus as demo
-from tfpipeline.data.opening import open_audio
 from tfpipeline.files.archives import fetch_wheel, read_member
 
 READERS = 40

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfpipeline.config import AS_RECORDED, FrontEndConfig
-from tfpipeline.data.opening import Audio
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.features.conditioning import Conditioning
 from tfpipeline.features.handcrafted import extraction
 from tfpipeline.features.handcrafted import extraction as parquet

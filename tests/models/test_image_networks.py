@@ -9,8 +9,8 @@ import tensorflow as tf
 from random_weights import random_images, random_state_dict
 
 from tfpipeline.models.backbones import BACKBONES
+from tfpipeline.models.pretrained import FINDERS, assign_weights, torch_shapes
 from tfpipeline.models.weight_files import read_weights
-from tfpipeline.models.weights import FINDERS, assign_weights, torch_shapes
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 # Rows of ImageNet's list of 1000 classes.

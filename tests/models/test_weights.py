@@ -10,10 +10,10 @@ from random_weights import random_images, random_state_dict
 from safetensors.numpy import save_file
 from torch_files import save_state_dict
 
-from tfpipeline.models import weights
+from tfpipeline.models import pretrained as weights
 from tfpipeline.models.backbones import BACKBONES
+from tfpipeline.models.pretrained import Pretrained, load_pretrained, torch_shapes
 from tfpipeline.models.weight_files import KERAS_HUB_RESNET18, _torch_names
-from tfpipeline.models.weights import Pretrained, load_pretrained, torch_shapes
 
 IMAGES = random_images((64, 64), 1)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio import SOURCE_RATES
 from tfpipeline.data.audio.decode import decode
-from tfpipeline.data.opening import Audio
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.models.detector import ClipScorer, build_detector
 from tfpipeline.serving import clip_batch as ragged

@@ -19,8 +19,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.clips import read_manifest
-from tfpipeline.data.opening import open_audio
-from tfpipeline.data.splits import hold_out_attacks
+from tfpipeline.data.clip_audio import open_audio
+from tfpipeline.data.automatic_splits import hold_out_attacks
 from tfpipeline.training import fit
 
 manifest, overrides = sys.argv[1], json.loads(sys.argv[2])

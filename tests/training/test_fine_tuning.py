@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tfpipeline.config import CONFIGS, TrainingConfig, load_config
-from tfpipeline.data.opening import open_audio
-from tfpipeline.data.splits import hold_out_attacks
+from tfpipeline.data.automatic_splits import hold_out_attacks
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.models import FAMILIES, Family
 from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.detector import build_detector

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.data.automatic_splits import hold_out_attacks
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.clips import LABELS
-from tfpipeline.data.opening import open_audio
-from tfpipeline.data.splits import hold_out_attacks
 from tfpipeline.models.detector import ClipScorer, build_detector
 from tfpipeline.training.fit import (
     class_weights,

@@ -11,9 +11,9 @@ from tensorflow.python.framework.func_graph import FuncGraph
 
 from tfpipeline import train, tune
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.data import opening
-from tfpipeline.data.opening import open_audio
-from tfpipeline.data.splits import hold_out_attacks
+from tfpipeline.data import clip_audio as opening
+from tfpipeline.data.automatic_splits import hold_out_attacks
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.training.selection import Selection
 from tfpipeline.tuning import trial as trials
 from tfpipeline.tuning.objective import Objective, grouped_folds

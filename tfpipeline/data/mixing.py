@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfpipeline.data.automatic_splits import split_by_best_group
 from tfpipeline.data.clips import LABELS, UNKNOWN, real_paths
-from tfpipeline.data.splits import split_by_best_group
 
 OWN_NAMES = ("manifest", "folder")  # whose path says more than the name
 

@@ -16,8 +16,8 @@ import pandas as pd
 import tensorflow as tf
 
 from tfpipeline.data.audio.windows import cut_windows, repeat_to
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
-from tfpipeline.data.opening import Audio
 
 PARALLEL = tf.data.AUTOTUNE
 SPEED_STEP = 250  # samples

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
 from tfpipeline.evaluation.bootstrap import ROUNDS
-from tfpipeline.evaluation.measures import Evaluator
+from tfpipeline.evaluation.evaluator import Evaluator
 from tfpipeline.files.atomic import write_table
 
 PARTS = ("train", "validation", "test", "unseen")

@@ -20,7 +20,7 @@ from pydantic import create_model
 
 from tfpipeline.config import Config
 from tfpipeline.data.audio import SAMPLE_RATE
-from tfpipeline.data.opening import Audio
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.pipeline import scoring_batches
 from tfpipeline.features.augment import RandomEqualization, SpectrogramMasking
 from tfpipeline.features.conditioning import conditioning_layer

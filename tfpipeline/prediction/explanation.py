@@ -18,7 +18,7 @@ from tfpipeline.models.classical.contributions import check_own_file, contributi
 from tfpipeline.models.detector import DetectorModel
 from tfpipeline.reporting.plots import draw_evidence
 from tfpipeline.runs.run import read_environment
-from tfpipeline.training.fit_features import IMPORTANCES
+from tfpipeline.training.fit_classical import IMPORTANCES
 
 IN_WORDS = 3  # features named for each side
 

@@ -10,9 +10,9 @@ import pandas as pd
 import tensorflow as tf
 
 from tfpipeline.config import Config, TrainingConfig
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.mixing import training_rows
-from tfpipeline.data.opening import Audio
 from tfpipeline.data.pipeline import (
     default_device,
     distribution,
@@ -29,7 +29,7 @@ from tfpipeline.models.detector import (
     crop_samples,
     model_options,
 )
-from tfpipeline.models.weights import Pretrained, load_pretrained
+from tfpipeline.models.pretrained import Pretrained, load_pretrained
 from tfpipeline.training.optimizer import build_optimizer
 from tfpipeline.training.selection import Selection
 

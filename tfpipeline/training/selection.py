@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tfpipeline.data.opening import Audio
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.evaluation.metrics import equal_error_rate, roc_auc
 from tfpipeline.files.atomic import atomic_file
 from tfpipeline.models.detector import ClipScorer

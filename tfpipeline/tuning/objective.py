@@ -18,7 +18,7 @@ from tfpipeline.data.clips import LABELS, UNKNOWN
 from tfpipeline.data.groups import joined_groups
 from tfpipeline.evaluation.breakdown import duration_bands, group_rows
 from tfpipeline.evaluation.calibration import fit_calibration
-from tfpipeline.evaluation.measures import Evaluator
+from tfpipeline.evaluation.evaluator import Evaluator
 from tfpipeline.evaluation.metrics import eer_threshold
 from tfpipeline.evaluation.scores import score_table
 

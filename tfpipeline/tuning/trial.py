@@ -18,12 +18,12 @@ import pandas as pd
 from tensorflow.python.framework.ops import gradient_registry
 
 from tfpipeline.config import Config
-from tfpipeline.data.opening import Audio
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.models import find_family
 from tfpipeline.models.classical.graph import log_odds
 from tfpipeline.models.detector import ClipScorer, model_options, window_samples
 from tfpipeline.training.fit import fit_network
-from tfpipeline.training.fit_features import fit_configured, training_features
+from tfpipeline.training.fit_classical import fit_configured, training_features
 from tfpipeline.tuning.objective import Objective, grouped_folds, measure
 
 LEARNT = ("train", "validation")

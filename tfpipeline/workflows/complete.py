@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.config import Config, config_to_yaml
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
-from tfpipeline.data.opening import Audio
 from tfpipeline.evaluation.breakdown import break_down, remark_notes, write_remarks
 from tfpipeline.evaluation.calibration import fit_calibration
 from tfpipeline.evaluation.metrics import eer_threshold

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.corpora import load_hidden
-from tfpipeline.data.opening import open_audio
 from tfpipeline.evaluation.breakdown import break_down, remark_notes, write_remarks
 from tfpipeline.evaluation.calibration import fit_calibration
 from tfpipeline.evaluation.comparison import common_part, compare_runs, other_clips

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN, real_paths
 from tfpipeline.data.mixing import corpus_labels
-from tfpipeline.evaluation.measures import Evaluator
+from tfpipeline.evaluation.evaluator import Evaluator
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.runs.run import Run
 from tfpipeline.workflows.other_corpus import SEEN_PARTS, open_whole, score_clips

@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.config import DataConfig
+from tfpipeline.data.clip_audio import Audio, open_audio
 from tfpipeline.data.clips import real_paths
 from tfpipeline.data.corpora import load_clips
-from tfpipeline.data.opening import Audio, open_audio
 from tfpipeline.evaluation.breakdown import break_down, remark_notes, write_remarks
 from tfpipeline.evaluation.scores import read_scores, score_table, write_scores
 from tfpipeline.files.atomic import write_json, write_table

@@ -19,14 +19,14 @@ import pandas as pd
 
 from tfpipeline.auditing.audit import audit_clips, tell_in_a_line
 from tfpipeline.config import Config
+from tfpipeline.data.clip_audio import Audio, open_audio
 from tfpipeline.data.clips import check_parts, corpus_fingerprint
 from tfpipeline.data.corpora import load_clips
-from tfpipeline.data.opening import Audio, open_audio
-from tfpipeline.data.split_rules import kept_apart, split_notes
+from tfpipeline.data.splits import kept_apart, split_notes
 from tfpipeline.files.atomic import write_json, write_table
 from tfpipeline.models import find_family
 from tfpipeline.models.detector import DetectorModel, model_options
-from tfpipeline.models.weights import find_weights
+from tfpipeline.models.pretrained import find_weights
 from tfpipeline.reporting.plots import draw_learning_curve
 from tfpipeline.reporting.report import Evaluation
 from tfpipeline.runs.run import (
@@ -38,7 +38,7 @@ from tfpipeline.runs.run import (
     write_environment,
 )
 from tfpipeline.training.fit import device_settings, fit_network
-from tfpipeline.training.fit_features import fit_on_features, training_features
+from tfpipeline.training.fit_classical import fit_on_features, training_features
 from tfpipeline.workflows.complete import complete_run
 from tfpipeline.workflows.other_corpus import (
     SEEN_PARTS,

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 from tfpipeline.config import Config
+from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.clips import check_parts
 from tfpipeline.data.corpora import load_clips
-from tfpipeline.data.opening import open_audio
-from tfpipeline.data.split_rules import kept_apart
+from tfpipeline.data.splits import kept_apart
 from tfpipeline.tuning.distributed import Role
 from tfpipeline.tuning.finish import finish_search
 from tfpipeline.tuning.objective import parse_objective

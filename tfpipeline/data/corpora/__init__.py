@@ -10,6 +10,7 @@ from functools import partial
 import pandas as pd
 
 from tfpipeline.config import DataConfig
+from tfpipeline.data.automatic_splits import hold_out_attacks, split_by_best_group
 from tfpipeline.data.corpora import (
     add2023,
     asvspoof5,
@@ -31,8 +32,7 @@ from tfpipeline.data.corpora.manifest import load_manifest
 from tfpipeline.data.corpora.reading.corpus import Corpus, load_data_set
 from tfpipeline.data.demo.corpus import load_demo
 from tfpipeline.data.mixing import mix_corpora
-from tfpipeline.data.split_rules import split_clips
-from tfpipeline.data.splits import hold_out_attacks, split_by_best_group
+from tfpipeline.data.splits import split_clips
 
 
 def _load_demo(path: str | None, split: bool = True) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfpipeline.data.audio.checks import left_out
+from tfpipeline.data.automatic_splits import split_by_best_group
 from tfpipeline.data.clips import LABELS, UNKNOWN, normalize_manifest
 from tfpipeline.data.corpora.reading.audio_index import audio_folders
 from tfpipeline.data.corpora.reading.names import (
@@ -28,7 +29,6 @@ from tfpipeline.data.corpora.reading.names import (
     sources_of_stems,
     speaker_of_stem,
 )
-from tfpipeline.data.splits import split_by_best_group
 
 SPEAKERS_A_PART = 3  # with fewer, what looks like speakers may be anything
 ALMOST_ALL = 0.95

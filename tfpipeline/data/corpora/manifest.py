@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfpipeline.data.automatic_splits import split_by_best_group
 from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, normalize_manifest
 from tfpipeline.data.corpora.reading.names import known_label_names, label_from_name, part_from_name
-from tfpipeline.data.splits import split_by_best_group
 
 # Of the column `path`, where there is none.
 PATH_NAMES = ("file", "file_name", "filename", "filepath", "file_path", "audio")

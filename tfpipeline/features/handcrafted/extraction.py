@@ -23,8 +23,8 @@ import pandas as pd
 import tensorflow as tf
 
 from tfpipeline.config import FrontEndConfig
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import corpus_fingerprint
-from tfpipeline.data.opening import Audio
 from tfpipeline.data.pipeline import scoring_batches
 from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 from tfpipeline.files.atomic import atomic_file, write_json

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from tfpipeline.data.automatic_splits import split_by_best_group
 from tfpipeline.data.clips import LABELS, UNKNOWN, normalize_manifest
-from tfpipeline.data.splits import split_by_best_group
 
 ALL = "all"
 MOST_LINES = 12

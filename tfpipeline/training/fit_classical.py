@@ -16,9 +16,9 @@ import pandas as pd
 import tensorflow as tf
 
 from tfpipeline.config import Config
+from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.mixing import training_rows
-from tfpipeline.data.opening import Audio
 from tfpipeline.evaluation.metrics import roc_auc
 from tfpipeline.features.handcrafted.extraction import extract_features
 from tfpipeline.features.handcrafted.statistics import STATISTICS
