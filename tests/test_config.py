@@ -22,8 +22,8 @@ from tfpipeline.config import (
     load_run_config,
 )
 from tfpipeline.files.strict import Section
-from tfpipeline.models import FAMILIES
 from tfpipeline.models.detector import model_options
+from tfpipeline.models.families import FAMILIES
 
 
 def write(tmp_path, text):

@@ -29,7 +29,7 @@ ORDER = (
     "api",
 )
 # On NumPy alone, and so open to everyone.
-LEAVES = {"tfpipeline.evaluation.metrics"}
+LEAVES = {"tfpipeline.evaluation.metrics", "tfpipeline.runs", "tfpipeline.runs.layout"}
 COMMANDS = [
     path.stem for path in sorted(PACKAGE.glob("*.py")) if "def main(" in path.read_text("utf-8")
 ]

@@ -15,11 +15,11 @@ from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.corpora import CORPORA
 from tfpipeline.evaluation.scores import read_scores
-from tfpipeline.models import FAMILIES
 from tfpipeline.models.classical.arrays import load_arrays
 from tfpipeline.models.classical.fitting import CLASSIFIERS
 from tfpipeline.models.classical.graph import log_odds
 from tfpipeline.models.detector import ClipScorer
+from tfpipeline.models.families import FAMILIES
 from tfpipeline.runs.run import load_detector, open_run
 from tfpipeline.training.fit_classical import fit_on_features, training_features
 

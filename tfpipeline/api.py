@@ -13,6 +13,7 @@ import pandas as pd
 
 from tfpipeline.cli import corpus_from_flag, run_folder
 from tfpipeline.config import CONFIGS, Config, DataConfig, load_config
+from tfpipeline.runs import layout
 
 if TYPE_CHECKING:
     from tfpipeline.prediction.detector import Detector
@@ -40,7 +41,7 @@ class Run:
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
-        self.report = self.folder / "report.html"
+        self.report = self.folder / layout.REPORT
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -55,7 +56,7 @@ class Run:
         """The score table, one row a clip of every part."""
         from tfpipeline.evaluation.scores import read_scores
 
-        return read_scores(self.folder / "scores.csv")
+        return read_scores(self.folder / layout.SCORES)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:

@@ -83,7 +83,9 @@ def run_folder(name: str) -> Path:
     path, named = Path(name), SAVED_MODELS / name
     if os.sep in name or (os.altsep and os.altsep in name):
         return path
-    return path if not named.is_dir() and (path / "config.yaml").is_file() else named
+    from tfpipeline.runs import layout
+
+    return path if not named.is_dir() and (path / layout.CONFIG).is_file() else named
 
 
 def quiet_tensorflow() -> None:

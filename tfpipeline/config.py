@@ -269,7 +269,7 @@ class AugmentConfig(Section):
 
 
 class ModelConfig(Section):
-    """Which model, a row of `tfpipeline.models.MODELS`, and its own options.
+    """Which model, a row of `tfpipeline.models.families.FAMILIES`, and its own options.
 
     In YAML the options stand beside the name: `model: {name: cnn, dropout: 0.3}`. They are checked
     against the signature of the model's `build` function, which owns their defaults.

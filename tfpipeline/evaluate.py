@@ -20,6 +20,7 @@ from tfpipeline.cli import (
     run_command,
     run_folder,
 )
+from tfpipeline.runs import layout
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,7 +68,8 @@ def _evaluate(flags: argparse.Namespace) -> int:
     from tfpipeline.workflows import evaluate as workflow
     from tfpipeline.workflows.other_corpus import plain_name
 
-    runs, base = [open_run(run_folder(name)) for name in flags.run], SAVED_MODELS / "evaluations"
+    runs = [open_run(run_folder(name)) for name in flags.run]
+    base = SAVED_MODELS / layout.EVALUATIONS
     if flags.matrix:
         names = "+".join(plain_name(run.folder.name) for run in runs)
         out = Path(flags.out) if flags.out else base / f"{names}-matrix"

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from tfpipeline.cli import OK, quiet_tensorflow, run_command, run_folder
+from tfpipeline.runs import layout
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,7 +69,7 @@ def _export(flags: argparse.Namespace) -> int:
         read_labels(root)  # a config that cannot be read is told before the work
     exported = []
     for run in runs:
-        base = Path(flags.to) if flags.to else run.folder / "serving"
+        base = Path(flags.to) if flags.to else run.folder / layout.SERVING
         if root:
             base = root / check_name(run.folder.name)
         version, found = export_version(run, load_detector(run), base, check=not flags.unchecked)

@@ -77,7 +77,7 @@ def _train_trees(flags: argparse.Namespace) -> int:
     if flags.config or flags.resume:
         raise ValueError("--model trees takes neither --config nor --resume: name one classifier.")
     quiet_tensorflow()
-    from tfpipeline.models import FAMILIES
+    from tfpipeline.models.families import FAMILIES
     from tfpipeline.reporting.tables import print_comparison, print_summary
     from tfpipeline.workflows.train import evaluate_on, train_classical
 

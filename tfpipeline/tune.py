@@ -69,7 +69,7 @@ def _tune(flags: argparse.Namespace) -> int:
     target = run_folder(flags.run or f"tune_{config.name}")
     quiet_tensorflow()
 
-    from tfpipeline.models import find_family
+    from tfpipeline.models.families import find_family
     from tfpipeline.tuning.distributed import check_space, start_search, take_role, wait_for_chief
     from tfpipeline.tuning.finish import tuned_name
     from tfpipeline.tuning.oracles import check_budget

@@ -25,8 +25,8 @@ import tensorflow as tf
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
-from tfpipeline.models import find_family
 from tfpipeline.models.detector import build_detector, crop_samples, window_samples
+from tfpipeline.models.families import find_family
 
 OFF = ["front_end.highpass_hz=null", "front_end.level_dbfs=null"]
 

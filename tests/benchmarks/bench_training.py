@@ -31,8 +31,8 @@ from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.corpora import load_clips
-from tfpipeline.models import find_family
 from tfpipeline.models.detector import ClipScorer, build_detector
+from tfpipeline.models.families import find_family
 from tfpipeline.training.fit import device_settings, training_stream
 
 ROUNDS = 5

@@ -7,9 +7,9 @@ import pytest
 from tfpipeline.config import CONFIGS, TrainingConfig, load_config
 from tfpipeline.data.automatic_splits import hold_out_attacks
 from tfpipeline.data.clip_audio import open_audio
-from tfpipeline.models import FAMILIES, Family
 from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.detector import build_detector
+from tfpipeline.models.families import FAMILIES, Family
 from tfpipeline.models.image_network import image_network
 from tfpipeline.training import fit
 from tfpipeline.training.fit import fit_network

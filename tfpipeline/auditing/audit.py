@@ -1,6 +1,6 @@
 """An audit: how well the label can be told before any training, from what should not matter.
 
-Each cue of `shortcuts` alone, and all together, as an AUC with an interval over speakers (or
+Each cue of `cues` alone, and all together, as an AUC with an interval over speakers (or
 sources); the same recording in two splits; speakers and sources in two splits. A line's verdict:
 
 - `leak`: the AUC's interval, corrected for the number of looks (Bonferroni), lies above .6; or

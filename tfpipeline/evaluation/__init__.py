@@ -1,1 +1,1 @@
-"""How well scores tell the classes apart: score tables, metrics, calibration, pictures."""
+"""How well scores tell the classes apart: numbers only. Score tables, metrics, calibration."""

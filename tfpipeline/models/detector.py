@@ -27,7 +27,7 @@ from tfpipeline.features.conditioning import conditioning_layer
 from tfpipeline.features.mel import LogMel
 from tfpipeline.features.normalize import SpectrogramNormalization
 from tfpipeline.files.strict import Section, check
-from tfpipeline.models import find_family
+from tfpipeline.models.families import find_family
 
 
 @dataclass(frozen=True)

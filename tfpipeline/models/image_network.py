@@ -35,7 +35,7 @@ class WithDeltas(keras.layers.Layer):
 
 
 def image_network(backbone: str) -> Callable[..., keras.Model]:
-    """The builder, for `tfpipeline.models.NETWORKS`, of a network around a backbone."""
+    """The builder, for `tfpipeline.models.families.FAMILIES`, of a network around a backbone."""
 
     def build(
         frames: int | None,

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tfpipeline.models import find_family
 from tfpipeline.models.attribution import Evidence, explain_window
+from tfpipeline.models.families import find_family
 from tfpipeline.prediction.explanation import Explanation, open_explainer
 from tfpipeline.prediction.predict_files import FIELDS, make_row, score_files
 from tfpipeline.prediction.recordings import Recording
 from tfpipeline.prediction.scorers import LocalScorer
+from tfpipeline.runs import layout
 
 if TYPE_CHECKING:
     Audio = str | os.PathLike | bytes | tuple[np.ndarray, int]
@@ -179,7 +180,7 @@ class Detector:
         from tfpipeline.serving.savedmodel import export_version
 
         run = self._scorer.run
-        base = run.folder / "serving" if folder is None else Path(folder)
+        base = run.folder / layout.SERVING if folder is None else Path(folder)
         return export_version(run, self._scorer.detector, base, check=check)[0]
 
     def _read(self, sources: list[tuple[Any, str]]) -> list[Recording]:

@@ -12,13 +12,13 @@ import pandas as pd
 from tfpipeline.config import Config
 from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.audio.windows import cut_windows
-from tfpipeline.models import FAMILIES, find_family
 from tfpipeline.models.attribution import explain_window
 from tfpipeline.models.classical.contributions import check_own_file, contributions
 from tfpipeline.models.detector import DetectorModel
+from tfpipeline.models.families import FAMILIES, find_family
 from tfpipeline.reporting.plots import draw_evidence
+from tfpipeline.runs import layout
 from tfpipeline.runs.run import read_environment
-from tfpipeline.training.fit_classical import IMPORTANCES
 
 IN_WORDS = 3  # features named for each side
 
@@ -74,7 +74,7 @@ class Explainer:
 
 def read_importances(folder: Path) -> pd.DataFrame | None:
     """The importances that training left in a run; None of a network."""
-    path = folder / IMPORTANCES
+    path = folder / layout.IMPORTANCES
     return pd.read_csv(path) if path.is_file() else None
 
 

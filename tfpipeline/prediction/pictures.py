@@ -89,7 +89,7 @@ def explanations(names: Sequence[str], folder: Path, scorer: LocalScorer) -> Cal
     Raises:
         ValueError: a model whose scores cannot be taken apart.
     """
-    from tfpipeline.models import find_family
+    from tfpipeline.models.families import find_family
     from tfpipeline.prediction.explanation import draw_explanation, open_explainer
 
     place = picture_paths(names, folder)

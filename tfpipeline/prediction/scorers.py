@@ -10,15 +10,16 @@ from typing import Protocol
 import numpy as np
 
 from tfpipeline.evaluation.calibration import Calibration
+from tfpipeline.runs import layout
 from tfpipeline.serving.status import NOT_AUDIO, SCORED, SILENT, STATUSES
 
 # Of a run folder: all that a row depends on.
 JUDGING_FILES = (
-    "config.yaml",
-    "calibration.json",
-    "metrics.json",
-    "model.weights.h5",
-    "trees.npz",
+    layout.CONFIG,
+    layout.CALIBRATION,
+    layout.METRICS,
+    layout.NETWORK,
+    layout.CLASSICAL,
 )
 CARRIER_HZ, CARRIER_PEAK = 440, 0.1
 

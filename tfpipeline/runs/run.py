@@ -16,9 +16,10 @@ from tfpipeline import __version__
 from tfpipeline.config import Config, config_to_yaml, load_run_config
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.files.atomic import replace_folder, write_json, write_text
-from tfpipeline.models import find_family
 from tfpipeline.models.classical.detector import load_feature_detector
 from tfpipeline.models.detector import DetectorModel, build_detector
+from tfpipeline.models.families import find_family
+from tfpipeline.runs import layout
 
 PACKAGES = (
     "tensorflow",
@@ -38,9 +39,6 @@ PACKAGES = (
 )
 
 
-CHECKPOINT = "checkpoint.npz"
-
-
 def check_target(target: Path, overwrite: bool, resume: bool) -> None:
     """Refuses to replace a complete run unless told to.
 
@@ -49,7 +47,7 @@ def check_target(target: Path, overwrite: bool, resume: bool) -> None:
     Raises:
         ValueError: `target` exists, and neither flag lets it be replaced.
     """
-    resumable = resume and (target / CHECKPOINT).exists()
+    resumable = resume and (target / layout.CHECKPOINT).exists()
     if target.exists() and not overwrite and not resumable:
         raise ValueError(
             f"a run is not replaced unasked. Received: {target}, which exists. "
@@ -70,16 +68,16 @@ def start_run(target: Path, config: Config, resume: bool) -> Path:
         ValueError: there is nothing to resume, or what there is has another config.
     """
     partial = target.parent / ".partial" / target.name
-    if resume and (target / CHECKPOINT).exists() and not partial.exists():
+    if resume and (target / layout.CHECKPOINT).exists() and not partial.exists():
         # Copied, not moved: until the longer run is complete, the shorter one stays usable.
         copy = partial.with_name(f".{partial.name}.copy")
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(target, copy)
         copy.rename(partial)
     if resume:
-        if not (partial / "config.yaml").exists():
+        if not (partial / layout.CONFIG).exists():
             raise ValueError(f"--resume needs a stopped run. Received: none in {partial}.")
-        if load_run_config(partial / "config.yaml") != config:
+        if load_run_config(partial / layout.CONFIG) != config:
             raise ValueError(
                 f"--resume needs the same config. Received: one that differs from "
                 f"{partial / 'config.yaml'}. Start anew without --resume."
@@ -88,7 +86,7 @@ def start_run(target: Path, config: Config, resume: bool) -> Path:
     if partial.exists():
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
-    write_text(partial / "config.yaml", config_to_yaml(config))
+    write_text(partial / layout.CONFIG, config_to_yaml(config))
     return partial
 
 
@@ -100,7 +98,7 @@ def finish_run(partial: Path, target: Path) -> None:
 def write_environment(folder: Path, config: Config, fingerprint: str, settings: dict) -> None:
     """Writes `environment.json`: what, beside the config, the result depends on."""
     write_json(
-        folder / "environment.json",
+        folder / layout.ENVIRONMENT,
         {
             "tfpipeline": __version__,
             "python": platform.python_version(),
@@ -147,17 +145,17 @@ def open_run(folder: Path) -> Run:
         FileNotFoundError: there is no such run; the message names those there are.
         ValueError: a record is missing or damaged.
     """
-    if not (folder / "config.yaml").is_file():
+    if not (folder / layout.CONFIG).is_file():
         beside = folder.parent.glob("*/config.yaml") if folder.parent.is_dir() else []
         known = ", ".join(sorted(file.parent.name for file in beside)) or "none"
         raise FileNotFoundError(
             f"no run in {folder}. Runs in {folder.parent}: {known}. "
             "Train one with: python -m tfpipeline.train --model cnn"
         )
-    config = load_run_config(folder / "config.yaml")
+    config = load_run_config(folder / layout.CONFIG)
     try:
-        calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        calibration = json.loads((folder / layout.CALIBRATION).read_text(encoding="utf-8"))
+        metrics = json.loads((folder / layout.METRICS).read_text(encoding="utf-8"))
         return Run(
             folder,
             config,
@@ -178,7 +176,7 @@ def read_environment(folder: Path) -> dict:
     Raises:
         ValueError: it is missing or damaged.
     """
-    path = folder / "environment.json"
+    path = folder / layout.ENVIRONMENT
     try:
         environment = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -197,7 +195,7 @@ def load_detector(run: Run) -> DetectorModel:
     if find_family(run.config.model.name).is_classical:
         return load_feature_detector(run.config, run.folder)
     detector = build_detector(run.config)
-    path = run.folder / "model.weights.h5"
+    path = run.folder / layout.NETWORK
     try:
         detector.model.load_weights(path)
     except (OSError, KeyError, ValueError) as error:

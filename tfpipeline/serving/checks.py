@@ -14,7 +14,8 @@ import tensorflow as tf
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.audio.wav import wav_bytes
 from tfpipeline.evaluation.scores import read_scores
-from tfpipeline.models import find_family
+from tfpipeline.models.families import find_family
+from tfpipeline.runs import layout
 from tfpipeline.runs.run import Run
 from tfpipeline.serving.status import SCORED, STATUSES
 
@@ -92,7 +93,7 @@ def check_export(run: Run, version: Path) -> Checked:
 
 def _clips(run: Run, most: int) -> pd.DataFrame:
     """Rows of the run's scores whose files are here, evenly out of all parts."""
-    table = read_scores(run.folder / "scores.csv")
+    table = read_scores(run.folder / layout.SCORES)
     here = table[[os.path.isfile(path) for path in table["path"]]]
     if here.empty:
         raise FileNotFoundError(

@@ -1,1 +1,1 @@
-"""How a detector is fitted, and the run folder that holds what comes of it."""
+"""How a detector is fitted: optimizer, selection of the epoch, resuming."""

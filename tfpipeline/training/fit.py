@@ -21,7 +21,6 @@ from tfpipeline.data.pipeline import (
     training_batches,
 )
 from tfpipeline.features.augment import augment_waveforms
-from tfpipeline.models import find_family
 from tfpipeline.models.detector import (
     ClipScorer,
     DetectorModel,
@@ -29,7 +28,9 @@ from tfpipeline.models.detector import (
     crop_samples,
     model_options,
 )
+from tfpipeline.models.families import find_family
 from tfpipeline.models.pretrained import Pretrained, load_pretrained
+from tfpipeline.runs import layout
 from tfpipeline.training.optimizer import build_optimizer
 from tfpipeline.training.selection import Selection
 
@@ -111,7 +112,7 @@ def fit_network(
         audio.subset(in_validation),
         clips["label"].map(LABELS).to_numpy()[in_validation],
         training.patience,
-        folder / "checkpoint.npz",
+        folder / layout.CHECKPOINT,
         steps * training.batch_size,
         training.frozen_epochs,
     )

@@ -24,16 +24,16 @@ from tfpipeline.features.handcrafted.extraction import extract_features
 from tfpipeline.features.handcrafted.statistics import STATISTICS
 from tfpipeline.files.atomic import write_table
 from tfpipeline.files.progress import track
-from tfpipeline.models import find_family
 from tfpipeline.models.classical.arrays import DenseModel, TreeEnsemble, save_arrays
 from tfpipeline.models.classical.contributions import save_own_file
 from tfpipeline.models.classical.convert import to_arrays
-from tfpipeline.models.classical.detector import ARRAYS, build_feature_detector
+from tfpipeline.models.classical.detector import build_feature_detector
 from tfpipeline.models.classical.fitting import fit_classifier
 from tfpipeline.models.classical.graph import log_odds, probability
 from tfpipeline.models.detector import DetectorModel, model_options, window_samples
+from tfpipeline.models.families import find_family
+from tfpipeline.runs import layout
 
-IMPORTANCES = "importances.csv"
 SAME = 1e-6  # of a probability: the graph against the library
 
 
@@ -69,14 +69,14 @@ def fit_on_features(
     validation = windows_of(clips, features, np.flatnonzero(clips["part"] == "validation"))
     features = features.drop(columns=["clip", "window"])
     _check_graph(model, fitted, validation[0])
-    save_arrays(folder / ARRAYS, fitted)
+    save_arrays(folder / layout.CLASSICAL, fitted)
     own_file = save_own_file(model, folder)
     signature = [tf.TensorSpec([None, features.shape[1]], tf.float64)]
     score = tf.function(functools.partial(log_odds, fitted), input_signature=signature)
     importances = permutation_importance(
         lambda own: score(tf.constant(own)).numpy(), *validation, list(features), config.seed
     )
-    write_table(folder / IMPORTANCES, importances)
+    write_table(folder / layout.IMPORTANCES, importances)
     if own_file:
         record["own_file"] = own_file
     return build_feature_detector(config, fitted), record

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tfpipeline.config import Config
 from tfpipeline.files.atomic import write_json
-from tfpipeline.models import find_family
+from tfpipeline.models.families import find_family
 from tfpipeline.tuning.space import SearchConfig, plan_to_dict, probes
 from tfpipeline.tuning.trial import check_options
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tfpipeline.config import Config, config_to_yaml
 from tfpipeline.files.atomic import write_json, write_text
-from tfpipeline.models import find_family
+from tfpipeline.models.families import find_family
+from tfpipeline.runs import layout
 from tfpipeline.tuning.records import START, Record, best_record, read_records, write_trials
 from tfpipeline.tuning.reporting import draw_search
 from tfpipeline.tuning.search import Search, logged
@@ -68,7 +69,7 @@ def finish_search(search: Search, seconds: float) -> dict:
         "best": {"trial": best.trial, "values": best.values, **judged[best.trial]},
         "notes": [_note(objective.name, where, judged, best.trial, chosen)],
     }
-    draw_search(search.folder / "figures", records, objective, search.plan.space)
+    draw_search(search.folder / layout.FIGURES, records, objective, search.plan.space)
     _write_best(search, configs[chosen], summary)
     write_json(search.folder / SUMMARY, summary)
     return summary

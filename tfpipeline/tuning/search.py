@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_tuner.engine.base_tuner import BaseTuner
 
 from tfpipeline.config import Config
+from tfpipeline.runs import layout
 from tfpipeline.tuning.oracles import ResumableOracle, values_of
 from tfpipeline.tuning.records import (
     START,
@@ -27,7 +28,6 @@ from tfpipeline.tuning.records import (
 from tfpipeline.tuning.space import SearchConfig
 from tfpipeline.tuning.trial import TrialContext, evaluate_trial
 
-CHECKPOINT = "checkpoint.npz"
 IDLE_SECONDS = 0.5  # between two requests of a worker that is given nothing to do
 
 
@@ -138,10 +138,10 @@ def _recorded(
         return known  # killed between its end and the algorithm's knowing of it
     folder = trial_folder(search.folder, trial)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / CHECKPOINT
+    checkpoint = folder / layout.CHECKPOINT
     if before is not None and not checkpoint.exists():
         # Moved, not copied: a trial is trained on once, and image networks are large.
-        earlier = trial_folder(search.folder, before) / CHECKPOINT
+        earlier = trial_folder(search.folder, before) / layout.CHECKPOINT
         if earlier.exists():
             earlier.rename(checkpoint)
     begun = time.perf_counter()
@@ -187,7 +187,7 @@ def logged(folder: Path) -> Iterator[None]:
 
 def remove_checkpoints(search: Search) -> None:
     """Frees what pruned trials left for others that did not come."""
-    for checkpoint in (search.folder / TRIALS).glob(f"trial_*/{CHECKPOINT}"):
+    for checkpoint in (search.folder / TRIALS).glob(f"trial_*/{layout.CHECKPOINT}"):
         checkpoint.unlink()
 
 

@@ -19,9 +19,10 @@ from tensorflow.python.framework.ops import gradient_registry
 
 from tfpipeline.config import Config
 from tfpipeline.data.clip_audio import Audio
-from tfpipeline.models import find_family
 from tfpipeline.models.classical.graph import log_odds
 from tfpipeline.models.detector import ClipScorer, model_options, window_samples
+from tfpipeline.models.families import find_family
+from tfpipeline.runs import layout
 from tfpipeline.training.fit import fit_network
 from tfpipeline.training.fit_classical import fit_configured, training_features
 from tfpipeline.tuning.objective import Objective, grouped_folds, measure
@@ -122,7 +123,7 @@ def judge_on_folds(context: TrialContext, config: Config, folder: Path) -> dict:
         scores, more = _score(context, config, clips, "judged", own, None)
         parts.append((clips[clips["part"] == "judged"], scores))
         epochs += more
-        (own / "checkpoint.npz").unlink(missing_ok=True)
+        (own / layout.CHECKPOINT).unlink(missing_ok=True)
         if own.exists():
             own.rmdir()
     return {**measure(context.objective, parts), "epochs": epochs}

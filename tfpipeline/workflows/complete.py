@@ -20,6 +20,7 @@ from tfpipeline.models.detector import ClipScorer, DetectorModel, mel_layer, wit
 from tfpipeline.prediction.explanation import explain_in_words, read_importances
 from tfpipeline.reporting.plots import draw_spectrograms
 from tfpipeline.reporting.report import Evaluation, write_report
+from tfpipeline.runs import layout
 from tfpipeline.runs.run import open_run, read_environment
 from tfpipeline.serving.savedmodel import export_version
 
@@ -64,7 +65,7 @@ def complete_run(
     own_notes = [*notes, *remark_notes(table["part"], audio.remarks)]
     metrics["notes"] += own_notes
     # Where later evaluations of the run find them again.
-    write_json(folder / "environment.json", {**read_environment(folder), "notes": own_notes})
+    write_json(folder / layout.ENVIRONMENT, {**read_environment(folder), "notes": own_notes})
     judged = Evaluation(
         metrics,
         table,
@@ -72,13 +73,13 @@ def complete_run(
         read_importances(folder),
         explain_in_words(config.model.name, folder, detector),
     )
-    write_json(folder / "calibration.json", asdict(calibration))
-    write_scores(folder / "scores.csv", table)
-    write_remarks(folder / "remarks.csv", table, audio.remarks)
-    write_json(folder / "metrics.json", metrics)
-    write_report(folder / "report.html", [judged])
-    _draw(config, clips, audio, folder / "figures")
-    export_version(open_run(folder), detector, folder / "serving")
+    write_json(folder / layout.CALIBRATION, asdict(calibration))
+    write_scores(folder / layout.SCORES, table)
+    write_remarks(folder / layout.REMARKS, table, audio.remarks)
+    write_json(folder / layout.METRICS, metrics)
+    write_report(folder / layout.REPORT, [judged])
+    _draw(config, clips, audio, folder / layout.FIGURES)
+    export_version(open_run(folder), detector, folder / layout.SERVING)
     return judged
 
 

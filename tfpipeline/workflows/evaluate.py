@@ -29,6 +29,7 @@ from tfpipeline.files.atomic import write_json, write_table
 from tfpipeline.models.detector import ClipScorer
 from tfpipeline.reporting.corpus_tables import draw_matrix, matrix_table
 from tfpipeline.reporting.report import Evaluation, write_report
+from tfpipeline.runs import layout
 from tfpipeline.runs.run import Run, load_detector
 from tfpipeline.workflows.matrix import matrix_cells
 from tfpipeline.workflows.other_corpus import (
@@ -123,15 +124,15 @@ def write_comparison(found: Comparison, out: Path) -> Path:
     """
     out.mkdir(parents=True, exist_ok=True)
     if found.skipped is not None:
-        write_table(out / "skipped.csv", found.skipped)
-        write_remarks(out / "remarks.csv", *found.remarks)
+        write_table(out / layout.SKIPPED, found.skipped)
+        write_remarks(out / layout.REMARKS, *found.remarks)
         alone = len(found.evaluations) == 1
         for own in found.evaluations:
             suffix = "" if alone else f"-{plain_name(own.metrics['run'])}"
             write_scores(out / f"scores{suffix}.csv", own.table)
-    write_json(out / "metrics.json", found.content)
-    write_report(out / "report.html", found.evaluations, found.compared)
-    return out / "report.html"
+    write_json(out / layout.METRICS, found.content)
+    write_report(out / layout.REPORT, found.evaluations, found.compared)
+    return out / layout.REPORT
 
 
 def default_folder(found: Comparison, runs: Sequence[Run], data: str | None, base: Path) -> Path:

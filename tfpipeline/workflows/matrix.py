@@ -16,6 +16,7 @@ from tfpipeline.data.clips import UNKNOWN, real_paths
 from tfpipeline.data.mixing import corpus_labels
 from tfpipeline.evaluation.evaluator import Evaluator
 from tfpipeline.evaluation.scores import read_scores
+from tfpipeline.runs import layout
 from tfpipeline.runs.run import Run
 from tfpipeline.workflows.other_corpus import SEEN_PARTS, open_whole, score_clips
 
@@ -38,7 +39,7 @@ def matrix_cells(runs: Sequence[Run], corpora: Sequence[str]) -> list[dict]:
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated:
             raise ValueError(f"a matrix has each {what} once. Received: {repeated} twice.")
-    own = {run.folder.name: read_scores(run.folder / "scores.csv") for run in runs}
+    own = {run.folder.name: read_scores(run.folder / layout.SCORES) for run in runs}
     cells = {}
     for corpus, label in zip(corpora, corpus_labels(corpora), strict=True):
         trained = [run for run in runs if corpus in run.config.data.corpora]

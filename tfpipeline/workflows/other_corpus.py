@@ -16,10 +16,11 @@ from tfpipeline.data.corpora import load_clips
 from tfpipeline.evaluation.breakdown import break_down, remark_notes, write_remarks
 from tfpipeline.evaluation.scores import read_scores, score_table, write_scores
 from tfpipeline.files.atomic import write_json, write_table
-from tfpipeline.models import find_family
 from tfpipeline.models.detector import ClipScorer, without_lost
+from tfpipeline.models.families import find_family
 from tfpipeline.prediction.explanation import explain_in_words, read_importances
 from tfpipeline.reporting.report import Evaluation, write_report
+from tfpipeline.runs import layout
 from tfpipeline.runs.run import Run, load_detector, read_environment
 
 SEEN_PARTS = ("train", "validation")  # what a run was fitted, selected and calibrated on
@@ -59,7 +60,7 @@ def refuse_seen(clips: pd.DataFrame, seen: pd.Series, name: str) -> None:
 
 def seen_paths(run: Run) -> pd.Series:
     """Paths of the clips that a run was fitted, selected or calibrated on."""
-    own = read_scores(run.folder / "scores.csv")
+    own = read_scores(run.folder / layout.SCORES)
     return own.loc[own["part"].isin(SEEN_PARTS), "path"]
 
 
@@ -94,7 +95,7 @@ def evaluate_table(
         by,
     )
     metrics["notes"] += notes
-    config = (run.folder / "config.yaml").read_text(encoding="utf-8")
+    config = (run.folder / layout.CONFIG).read_text(encoding="utf-8")
     explain = None
     if find_family(run.config.model.name).explained == "contributions":
         explain = explain_in_words(run.config.model.name, run.folder, load_detector(run))
@@ -108,7 +109,7 @@ def judge_own(run: Run, by: Sequence[str] = ()) -> Evaluation:
         run: complete.
         by: further columns to break down by.
     """
-    table = read_scores(run.folder / "scores.csv")
+    table = read_scores(run.folder / layout.SCORES)
     notes = read_environment(run.folder).get("notes", [])
     return evaluate_table(run, table, run.config.data.corpus_name, by, notes)
 
@@ -130,17 +131,17 @@ def evaluate_untouched(run: Run, name: str, opened: tuple) -> Evaluation:
     judged = evaluate_table(run, score_clips(run, clips, audio), name, notes=notes)
     out = evaluation_folder(run.folder, name)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "skipped.csv", pd.concat([skipped, audio.lost.table()]))
-    write_remarks(out / "remarks.csv", clips, audio.remarks)
-    write_scores(out / "scores.csv", judged.table)
-    write_json(out / "metrics.json", judged.metrics)
-    write_report(out / "report.html", [judged])
+    write_table(out / layout.SKIPPED, pd.concat([skipped, audio.lost.table()]))
+    write_remarks(out / layout.REMARKS, clips, audio.remarks)
+    write_scores(out / layout.SCORES, judged.table)
+    write_json(out / layout.METRICS, judged.metrics)
+    write_report(out / layout.REPORT, [judged])
     return judged
 
 
 def evaluation_folder(run: Path, name: str) -> Path:
     """Where a run's evaluation on a corpus is kept."""
-    return run / "evaluations" / plain_name(name)
+    return run / layout.EVALUATIONS / plain_name(name)
 
 
 def plain_name(name: str) -> str:

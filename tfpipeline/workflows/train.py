@@ -24,13 +24,13 @@ from tfpipeline.data.clips import check_parts, corpus_fingerprint
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.splits import kept_apart, split_notes
 from tfpipeline.files.atomic import write_json, write_table
-from tfpipeline.models import find_family
 from tfpipeline.models.detector import DetectorModel, model_options
+from tfpipeline.models.families import find_family
 from tfpipeline.models.pretrained import find_weights
 from tfpipeline.reporting.plots import draw_learning_curve
 from tfpipeline.reporting.report import Evaluation
+from tfpipeline.runs import layout
 from tfpipeline.runs.run import (
-    CHECKPOINT,
     check_target,
     finish_run,
     open_run,
@@ -125,7 +125,7 @@ def train_classical(
         for config, target in zip(configs, targets, strict=True)
     ]
     seconds = {
-        target.name: json.loads((target / "environment.json").read_text("utf-8"))["fit_seconds"]
+        target.name: json.loads((target / layout.ENVIRONMENT).read_text("utf-8"))["fit_seconds"]
         for target in targets
     }
     return evaluations, seconds
@@ -201,8 +201,8 @@ def _train(
         partial,
         notes,
     )
-    write_json(partial / "audit.json", corpus.audit)
-    write_table(partial / "skipped.csv", pd.concat([corpus.skipped, corpus.audio.lost.table()]))
+    write_json(partial / layout.AUDIT, corpus.audit)
+    write_table(partial / layout.SKIPPED, pd.concat([corpus.skipped, corpus.audio.lost.table()]))
     finish_run(partial, target)
     return evaluation, fitted.interrupted
 
@@ -210,13 +210,13 @@ def _train(
 def _fit_network(config: Config, corpus: Corpus, partial: Path) -> _Fitted:
     detector, selection, pretrained = fit_network(config, corpus.clips, corpus.audio, partial)
     history = selection.history_table()
-    detector.model.save_weights(partial / "model.weights.h5")
-    write_table(partial / "history.csv", history)
-    draw_learning_curve(history, partial / "figures" / "learning_curve.png")
+    detector.model.save_weights(partial / layout.NETWORK)
+    write_table(partial / layout.HISTORY, history)
+    draw_learning_curve(history, partial / layout.FIGURES / "learning_curve.png")
     if selection.interrupted:
         print("stopped; the run is completed with its best epoch so far", file=sys.stderr)
     else:
-        (partial / CHECKPOINT).unlink()
+        (partial / layout.CHECKPOINT).unlink()
     record = {} if pretrained is None else {"pretrained": asdict(pretrained)}
     return _Fitted(detector, detector.model.count_params(), record, selection.interrupted)
 

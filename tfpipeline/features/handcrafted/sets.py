@@ -107,7 +107,7 @@ WHOLE: dict[str, tuple[str, ...]] = {
 def build_selected(sample_rate: int) -> FeatureSet:
     """All statistics of the spectrum's shape, and the deviations of cepstra and their deltas.
 
-    Each part's reference stands in its own module: `spectral`, `cepstra`, `statistics`.
+    Each part's reference stands in its own module: `spectral`, `statistics`.
 
     Args:
         sample_rate: in Hz.
@@ -118,7 +118,7 @@ def build_selected(sample_rate: int) -> FeatureSet:
 def build_all(sample_rate: int) -> FeatureSet:
     """All statistics of all series, and all that is said of the clip as a whole.
 
-    Each part's reference stands in its own module: `spectral`, `cepstra`, `level`, `pitch`,
+    Each part's reference stands in its own module: `spectral`, `level`, `pitch`,
     `statistics`.
 
     Args:

@@ -11,8 +11,7 @@ from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 from tfpipeline.models.classical.arrays import DenseModel, TreeEnsemble, load_arrays
 from tfpipeline.models.classical.graph import FittedScore
 from tfpipeline.models.detector import DetectorModel, window_samples
-
-ARRAYS = "trees.npz"
+from tfpipeline.runs import layout
 
 
 def build_feature_detector(config: Config, fitted: TreeEnsemble | DenseModel) -> DetectorModel:
@@ -43,4 +42,4 @@ def load_feature_detector(config: Config, folder: Path) -> DetectorModel:
     Raises:
         FileNotFoundError, ValueError: as `load_arrays`, or the features do not fit.
     """
-    return build_feature_detector(config, load_arrays(folder / ARRAYS))
+    return build_feature_detector(config, load_arrays(folder / layout.CLASSICAL))

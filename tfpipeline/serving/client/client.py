@@ -55,7 +55,7 @@ def open_client(
     Args:
         address: `grpc://host:port/model` or `http://host:port/model`, with `/versions/N` or
             `/labels/LABEL` behind it or not.
-        patience: tries and deadline of each call.
+        policy: tries and deadline of each call.
         batching: the size of requests.
     Raises:
         ValueError: the address is of another form.
@@ -84,7 +84,7 @@ class Client:
     ):
         self.address = address
         self._transport = transport
-        self._patience = policy
+        self._policy = policy
         self._batching = batching
 
     def __enter__(self) -> Client:
@@ -185,14 +185,14 @@ class Client:
         outputs: Sequence[str],
     ) -> dict[str, np.ndarray]:
         """Sends rows in as many requests as they need, within one deadline; keeps their order."""
-        until = self._patience.until()
+        until = self._policy.until()
         answers = []
         for batch in self._batches(rows):
 
             def attempt(seconds: float, batch=batch) -> dict[str, np.ndarray]:
                 return self._transport.predict(signature, name, batch, samples, outputs, seconds)
 
-            found = try_again(attempt, self._patience, until, str(self.address))
+            found = try_again(attempt, self._policy, until, str(self.address))
             self._check_answer(found, len(batch))
             answers.append(found)
         if not answers:

@@ -190,8 +190,8 @@ def try_again(attempt: Callable[[float], T], policy: RetryPolicy, until: float, 
 
     Args:
         attempt: raises `RetryableError` for what is worth another try; anything else is final.
-        patience: how often.
-        until: the moment, on the patience's clock, at which to give up.
+        policy: how often.
+        until: the moment, on the policy's clock, at which to give up.
         where: names the server in errors.
     Raises:
         ConnectionError: every try failed.
