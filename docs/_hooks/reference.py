@@ -63,10 +63,9 @@ def command_parser(command: str) -> argparse.ArgumentParser:
 
 def model_builders() -> dict[str, Callable]:
     """Model name → its builder, whose keyword arguments are the model's options in a config."""
-    from tfpipeline.models import NETWORKS
-    from tfpipeline.models.classical.fitting import CLASSIFIERS
+    from tfpipeline.models import FAMILIES
 
-    return {**NETWORKS, **CLASSIFIERS}
+    return {name: family.build for name, family in FAMILIES.items()}
 
 
 def command_line() -> str:
