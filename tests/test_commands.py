@@ -227,7 +227,7 @@ def test_bad_clips_are_listed_or_stop_the_run(tmp_path, capsys, tiny_corpus, mon
     argv = [*TINY, "--set", "training.epochs=1", "--run", str(target)]
     assert train.main(argv) == 0
     table = " ".join(capsys.readouterr().out.split())
-    assert "No figure says how the model does on other fakes" in table
+    assert "These figures do not tell how the model performs on other generators" in table
     assert "unseen" in table
     skipped = pd.read_csv(target / "skipped.csv")
     assert list(skipped["path"]) == [str(tmp_path / "bad.wav")]

@@ -12,7 +12,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +76,7 @@ def _tune(flags: argparse.Namespace) -> int:
     from tfpipeline.tuning.records import read_records
     from tfpipeline.tuning.reporting import print_search
     from tfpipeline.tuning.search import base_config
+    from tfpipeline.workflows.tune import run_search, work_for_chief
 
     classifier = find_family(config.model.name).is_classical
     check_budget(plan, classifier)
@@ -91,9 +91,10 @@ def _tune(flags: argparse.Namespace) -> int:
     role = take_role(flags.chief, flags.worker)
     if role.is_worker:
         wait_for_chief(target, plan, base.model_dump(mode="json"))
-        return _work(base, plan, target, role)
+        work_for_chief(base, plan, target, role)
+        return OK
     start_search(target, plan, base.model_dump(mode="json"), flags.resume, flags.overwrite)
-    summary = _search(base, plan, target, role)
+    summary = run_search(base, plan, target, role)
     if flags.json:
         print(json.dumps(summary, indent=2))
     else:
@@ -114,71 +115,6 @@ def _plan(flags: argparse.Namespace):
     if own.get("algorithm") == "hyperband":
         plan = replace(plan, max_trials=None)  # the file's, meant for the file's algorithm
     return replace(plan, **own)
-
-
-def _open(base, plan, target: Path, role):
-    """The search over the train and validation parts; no clip of another part is even decoded."""
-    from tfpipeline.data.clips import check_parts
-    from tfpipeline.data.corpora import load_clips
-    from tfpipeline.data.opening import open_audio
-    from tfpipeline.data.split_rules import kept_apart
-    from tfpipeline.tuning.objective import parse_objective
-    from tfpipeline.tuning.search import Search
-    from tfpipeline.tuning.trial import LEARNT, TrialContext
-
-    clips = load_clips(base.data)
-    check_parts(clips, base.data.corpus_name, kept_apart(base.data))
-    clips = clips[clips["part"].isin(LEARNT)].reset_index(drop=True)
-    objective = parse_objective(plan.objective, clips[clips["part"] == "validation"])
-    clips, audio, skipped = open_audio(clips, base.data.cache, base.data.decoder)
-    if len(skipped):
-        print(f"{len(skipped)} clips cannot be used and are left out", file=sys.stderr)
-    context = TrialContext(clips, audio, objective, plan.folds, base.seed)
-    return Search(target, plan, base, context, role.name)
-
-
-def _search(base, plan, target: Path, role) -> dict:
-    """Runs the search, alone or as the chief, and what follows it."""
-    from tfpipeline.tuning.finish import finish_search
-    from tfpipeline.tuning.oracles import build_oracle
-    from tfpipeline.tuning.records import write_trials
-    from tfpipeline.tuning.reporting import tell_trial
-    from tfpipeline.tuning.search import Trials, remove_checkpoints, run_start
-
-    begun = time.monotonic()
-    search = _open(base, plan, target, role)
-    objective = search.context.objective
-
-    def announce(trial: str) -> None:
-        tell_trial(target, objective, trial)
-        write_trials(target, [parameter.key for parameter in plan.space])
-
-    run_start(search, announce)
-    oracle = build_oracle(plan, objective, base.seed)
-    oracle.announce = announce
-    if role.is_chief:
-        print(f"waiting for workers: --worker ID --chief {role.address}", file=sys.stderr)
-    Trials(search, oracle, announce).search()
-    remove_checkpoints(search)
-    summary = finish_search(search, time.monotonic() - begun)
-    return summary
-
-
-def _work(base, plan, target: Path, role) -> int:
-    """Runs trials for a chief until it has no more."""
-    from tfpipeline.tuning.oracles import build_oracle
-    from tfpipeline.tuning.reporting import tell_trial
-    from tfpipeline.tuning.search import Trials
-
-    search = _open(base, plan, target, role)
-    objective = search.context.objective
-    print(f"worker {role.name} of {role.address}, search {target}", file=sys.stderr)
-    Trials(
-        search,
-        build_oracle(plan, objective, base.seed),
-        lambda trial: tell_trial(target, objective, trial),
-    ).search()
-    return OK
 
 
 def _then_train(flags: argparse.Namespace, best: Path, trained: Path) -> int:

@@ -2,6 +2,8 @@
 
 Any number of processes may share the folder: a file is whole or absent, and whoever comes second
 finds it there. A clip that changed gets a new file, and the old one goes.
+
+How much memory this process may still take, by the machine and by its container.
 """
 
 from __future__ import annotations

@@ -4,6 +4,12 @@ Clips that share a known value in any of some columns are one group, and so are 
 connected by others. A group is named after one of its values; what is placed by that name stays
 where it is when clips are added, unless an added clip joins groups: then the joined group has the
 name of one of them, and so the place of one.
+
+Which part a group goes to: by its own hash, or by what the others leave free.
+
+`place_groups` looks at one group alone, so it never moves one when others come; shares hold on
+average. `fill_parts` and `split_groups` look at all: shares hold as closely as groups allow, and a
+group may move when others come.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Training draws random windows in a random order; evaluation takes all windows of each clip in
 order. Order and crops are pure functions of (seed, position in the stream), so a stream that starts
 at position p equals the rest of one that started at 0: a stopped run continues exactly.
+
+Putting the pipeline's last stage on a device, and making sure that it went there.
 """
 
 from __future__ import annotations

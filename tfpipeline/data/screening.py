@@ -2,6 +2,8 @@
 
 A clip that is unreadable, empty, too short, silent or holds NaN is skipped, with its reason. So
 many of them that something else must be wrong stop the run.
+
+Clips that could be read when a run was opened, and cannot any more.
 """
 
 from __future__ import annotations

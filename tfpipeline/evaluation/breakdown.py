@@ -1,4 +1,7 @@
-"""What a score table says, by part and by group: the content of `metrics.json`."""
+"""What a score table says, by part and by group: the content of `metrics.json`.
+
+What was noticed about clips when they were read, in a run's notes and as a table.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Score tables: one row a clip, the one seam between models and everything that judges them."""
+"""Score tables: one row a clip, the one seam between models and everything that judges them.
+
+The file that a challenge with hidden labels is answered with: `id,is_tts`, a row a clip.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,10 @@
 
 Every draw is a pure function of (seed, step), so that a run repeats itself and a resumed one goes
 on as if it had not stopped.
+
+Random equalization of log-mel spectrograms, in training only: another microphone each time.
+
+Time and frequency masking of spectrograms, in training only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What every layer that takes waveforms asks of them."""
+"""What every layer that takes waveforms asks of them.
+
+Clips a few at a time: the way in which the front ends go through a batch.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """The image backbones of `keras.applications`, by their names in lower case.
 
 `convnexttiny`, `efficientnetv2b0`, `resnet50`, `mobilenetv3small` …
+
+The image networks that can be fine-tuned: name → network without its classifier.
 """
 
 from __future__ import annotations

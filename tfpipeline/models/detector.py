@@ -1,6 +1,8 @@
 """A detector: the front end and a network behind it, as one Keras model of waveforms.
 
 The front end conditions the waveform, and makes the log-mel spectrogram of it.
+
+Scores of clips: a detector over all windows of each.
 """
 
 from __future__ import annotations

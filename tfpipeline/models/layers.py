@@ -1,4 +1,7 @@
-"""Batch normalization that does not depend on how many devices share a batch."""
+"""Batch normalization that does not depend on how many devices share a batch.
+
+Pooling over time that suits any length.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A corpus in the terminal and as a picture: what stands where, and how long the clips are."""
+"""A corpus in the terminal and as a picture: what stands where, and how long the clips are.
+
+The cross-data-set matrix: what each run reaches on each corpus, as a table and a heat map.
+"""
 
 from __future__ import annotations
 

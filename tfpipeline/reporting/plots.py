@@ -1,4 +1,7 @@
-"""Charts of a report, as SVG data addresses: ROC, DET, scores, reliability, groups."""
+"""Charts of a report, as SVG data addresses: ROC, DET, scores, reliability, groups.
+
+Pictures of a run: its learning curve, and the spectrograms of an original and its spoofs.
+"""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 # What every printed figure is worth, said beside it each time.
 HONESTY = (
-    "No figure says how the model does on other fakes: speech of other makers, microphones or "
-    "codecs may be judged no better than by chance."
+    "These figures do not tell how the model performs on other generators, microphones or codecs; "
+    "it may do no better than chance there."
 )
 PIPE_WIDTH = 100
 MOST_ROWS = 40  # of one column's values, in the terminal

@@ -1,4 +1,7 @@
-"""The folder of a run: built under `.partial/`, and renamed into place when it is complete."""
+"""The folder of a run: built under `.partial/`, and renamed into place when it is complete.
+
+A complete run, opened to be used: code, config and weights; nothing stored is executed.
+"""
 
 from __future__ import annotations
 

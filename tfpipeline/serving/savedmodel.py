@@ -1,4 +1,9 @@
-"""Writes a run's next export: graph, contract, warmup; checked before it gets its name."""
+"""Writes a run's next export: graph, contract, warmup; checked before it gets its name.
+
+What an exported graph may hold: what a stock TensorFlow Serving can run.
+
+Requests that TensorFlow Serving replays when it loads a version, so that no user waits.
+"""
 
 from __future__ import annotations
 

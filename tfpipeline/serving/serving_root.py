@@ -120,7 +120,7 @@ def read_labels(root: Path) -> dict[str, dict[str, int]]:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{path}: expected a ModelServerConfig in text form. Received: {reason}. "
-            "Mend or remove it."
+            "Fix or remove it."
         ) from None
     return {own.name: dict(own.version_labels) for own in config.model_config_list.config}
 

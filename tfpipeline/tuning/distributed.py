@@ -2,6 +2,8 @@
 
 The chief holds the algorithm and answers over gRPC, without authentication or encryption: whoever
 reaches the port can take and answer trials. Hence the loopback, or a network that is trusted.
+
+The beginning of a search: what is checked before any clip is read, and its folder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a search is for: a figure of the evaluator on scores of clips that were not trained on."""
+"""What a search is for: a figure of the evaluator on scores of clips that were not trained on.
+
+Folds by speaker, on which the trials of a search are judged.
+"""
 
 from __future__ import annotations
 

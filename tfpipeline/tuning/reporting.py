@@ -1,4 +1,7 @@
-"""What a terminal shows of a search: a line as each trial ends, and the best of them in the end."""
+"""What a terminal shows of a search: a line as each trial ends, and the best of them in the end.
+
+Pictures of a search: the objective over trials, and each parameter against the objective.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What makes a file unusable: what is no file, no audio, or holds nothing to judge."""
+"""What makes a file unusable: what is no file, no audio, or holds nothing to judge.
+
+The extensions by which audio files are found in folders; contents alone tell the format.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """WAV files of plain samples: RIFF and RF64, PCM of every width and float, with sizes that lie.
 
 `wav_graph` is its twin in core operations; both follow the rules of `data_size`.
+
+Waveforms as WAV files in memory, in which nothing is lost.
 """
 
 from __future__ import annotations

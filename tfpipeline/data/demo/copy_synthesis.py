@@ -2,6 +2,11 @@
 
 References: Griffin and Lim (1984), "Signal estimation from modified short-time Fourier transform";
 Perraudin, Balazs and Søndergaard (2013) for the momentum; librosa.griffinlim.
+
+WORLD copy-synthesis: speech taken apart into f0, envelope and aperiodicity, and rebuilt.
+
+Reference: Morise, Yokomori and Ozawa (2016), "WORLD: a vocoder-based high-quality speech synthesis
+system for real-time applications"; the C++ original, through pyworld.
 """
 
 from __future__ import annotations

@@ -2,6 +2,11 @@
 
 A clip of one window or less gives one row, a longer one a row for each window (`data.windows`). The
 trees learn from windows, as the networks do, and score a clip by the mean over its windows.
+
+Feature tables as Parquet files, written part by part, so that a killed extraction goes on.
+
+Parts of some thousand rows are written into `<out>.partial/` as they come, and joined when the last
+is there; memory holds one part, whatever the number of clips. `<out>` is whole or absent.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Each function gives float32 (size, frames), or (size, frames, n). A silent frame gives what librosa
 gives: 0, but for a flatness of 1.
+
+Cepstral coefficients, MFCC and LFCC, and their changes over time.
 """
 
 from __future__ import annotations

@@ -1,5 +1,10 @@
 """Symmetric trees, as CatBoost grows them: one question a level, so that a row's answers are the
 bits of its leaf's number. No walk from node to node is needed, which takes most of the time.
+
+The graph of a fitted model: feature rows in, log-odds out, by core TensorFlow ops alone.
+
+All trees and all rows go down one level at a time: a level is five gathers of (batch, trees), and
+one where the trees are symmetric.
 """
 
 from __future__ import annotations

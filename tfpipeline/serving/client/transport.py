@@ -1,4 +1,9 @@
-"""Where a served model is: `grpc://host:port/model` or `http://host:port/model`."""
+"""Where a served model is: `grpc://host:port/model` or `http://host:port/model`.
+
+What a client's two transports have in common: rows to send, and how failures are told.
+
+Trying again: what may pass by itself is tried a few times, with growing pauses.
+"""
 
 from __future__ import annotations
 

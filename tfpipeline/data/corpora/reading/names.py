@@ -2,6 +2,11 @@
 
 Case, spaces, hyphens, underscores and dots do not matter, and a noun may follow a label:
 `Bona-Fide`, `AI generated`, `fake_audio`.
+
+What file names tell of speakers and source recordings.
+
+Only names that well-known corpora give are taken for speakers. Of sources, a wrong guess is safe:
+clips that are taken for one source stay on one side.
 """
 
 from __future__ import annotations
