@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -131,7 +130,9 @@ def load_clips(data: DataConfig, split: bool = True) -> pd.DataFrame:
             do not hold.
     """
     clips = _load_parts(data, split and data.split is None)
-    return _deal(clips, data) if split and data.split is not None else _hold_out(clips, data)
+    return (
+        _assign_parts(clips, data) if split and data.split is not None else _hold_out(clips, data)
+    )
 
 
 def load_folds(data: DataConfig) -> Iterator[pd.DataFrame]:
@@ -142,7 +143,8 @@ def load_folds(data: DataConfig) -> Iterator[pd.DataFrame]:
     """
     clips = _load_parts(data, False)
     for fold in range(data.split.folds):
-        yield _deal(clips, replace(data, split=replace(data.split, fold=fold)))
+        split = data.split.model_copy(update={"fold": fold})
+        yield _assign_parts(clips, data.model_copy(update={"split": split}))
 
 
 def _load_parts(data: DataConfig, own: bool) -> pd.DataFrame:
@@ -152,7 +154,7 @@ def _load_parts(data: DataConfig, own: bool) -> pd.DataFrame:
     return mix_corpora(data.corpora, load_corpus, _split_alone if own else None)
 
 
-def _deal(clips: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
+def _assign_parts(clips: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     """Splits the clips as a config says."""
     clips, said = split_clips(clips, data.split, data.corpus_name)
     print(said, file=sys.stderr)
