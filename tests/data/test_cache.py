@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tfpipeline.data import opening, screening
+from tfpipeline.data import clip_audio as opening
+from tfpipeline.data import screening
 from tfpipeline.data.cache import DecodedFiles
 from tfpipeline.data.clip_audio import open_audio
 

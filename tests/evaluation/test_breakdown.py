@@ -131,7 +131,7 @@ def test_the_printed_tables_name_parts_attacks_and_limits(table, capsys):
     metrics = judge(table)
     print_summary(metrics)
     printed = capsys.readouterr().out
-    for word in ("validation", "unseen", "hifigan", "0.000", "100.00", "other fakes", "1.100"):
+    for word in ("validation", "unseen", "hifigan", "0.000", "100.00", "other generators", "1.100"):
         assert word in printed, word
     other = {**metrics, "run": "[b]x"}
     print_leaderboard([metrics, other], "test", compare_runs({"run": table, "[b]x": table}, "test"))

@@ -56,7 +56,7 @@ def test_a_page_is_whole_and_needs_nothing_else(judged, tmp_path):
     assert "&lt;script&gt;alert(1)" in text
     for words in ("How well it tells them apart (test)", "The threshold, carried over", "Scores"):
         assert words in text, words
-    for words in ("Can the probability be believed", "By attack", "Evaluation worst", "Config"):
+    for words in ("Can the probability be believed", "By attack", "Judged worst", "Config"):
         assert words in text, words
 
 

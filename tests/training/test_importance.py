@@ -7,7 +7,7 @@ from sklearn.inspection import permutation_importance as reference
 from sklearn.linear_model import LogisticRegression
 
 from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
-from tfpipeline.training import fit_features as importance
+from tfpipeline.training import fit_classical as importance
 from tfpipeline.training.fit_classical import feature_group, permutation_importance
 
 NAMES = ["useful", "mfcc_00_std", "mfcc_01_std", "noise"]
