@@ -55,7 +55,10 @@ class ServedDetector(tf.Module):
         self.contract_text = contract
         # One body, which all signatures call.
         self.score_windows = tf.function(
-            lambda windows: {"score": model(windows, training=False)[:, 0]},
+            lambda windows: {
+                # A server does not compare shapes, and a network may take any length.
+                "score": model(tf.ensure_shape(windows, [None, window]), training=False)[:, 0]
+            },
             input_signature=[tf.TensorSpec([None, window], tf.float32, name="windows")],
             autograph=False,
         )
