@@ -47,13 +47,13 @@ def measure(server: dict, model: str, version: Path, options) -> None:
 
     from tfpipeline.serving.client.client import Batching, open_client
 
+    contract = json.loads((version / "assets.extra" / "contract.json").read_text())
+    window = contract["window_samples"]
     clips = np.random.default_rng(0).standard_normal((options.clips, window)) * 0.1
     clips = clips.clip(-1, 1).astype(np.float32)
     wavs = [wav(clip) for clip in clips]
     loaded = tf.saved_model.load(str(version))
     score, score_audio = (loaded.signatures[n] for n in ("windows", "audio_bytes"))
-    contract = json.loads((version / "assets.extra" / "contract.json").read_text())
-    window = contract["window_samples"]
 
     def graph(rows):
         for start in range(0, options.clips, rows):
