@@ -17,12 +17,10 @@ from matplotlib.image import imread
 from tfpipeline import predict
 from tfpipeline.config import CONFIGS, config_to_yaml, load_config
 from tfpipeline.data.audio.decode import decode
-from tfpipeline.data.audio.windows import stream_windows
 from tfpipeline.models.detector import ClipScorer, build_detector
 from tfpipeline.prediction.predict_files import FIELDS
 from tfpipeline.prediction.scorers import LocalScorer
 from tfpipeline.runs.run import load_detector, open_run
-from tfpipeline.serving import status
 from tfpipeline.serving.contract import build_contract
 
 OVERRIDES = ["data.window_seconds=1", "model.channels=[4, 8]", "mel.n_mels=32"]
@@ -243,10 +241,16 @@ def test_timeline_takes_no_file_for_its_folder(run, clips, tmp_path, capsys, mon
         assert [row["timeline"] for row in rows] == [f"{folder}/a.png", f"{folder}/b.png"]
 
 
+SERVER = ["--server", "grpc://localhost:8500/small"]
+
+
 @pytest.fixture
 def server(run, monkeypatch):
-    """A client of a server that holds the run, as `serving.client` gives one; counts its calls."""
-    judge, calls = LocalScorer(run), []
+    """A client of a server that holds the run, as `serving.client` gives one.
+
+    Notes its `calls`, refuses requests with a window of `refused`, fails after `gone` calls.
+    """
+    judge, calls, refused, gone = LocalScorer(run), [], [], []
     (run / "environment.json").write_text("{}")
 
     class Client:
@@ -255,38 +259,64 @@ def server(run, monkeypatch):
 
         def score_windows(self, windows):
             assert windows.dtype == np.float32
-            calls.append("windows")
-            return judge.score_windows(windows).astype(np.float32), [status.OK] * len(windows)
-
-        def segment_audio(self, contents):
-            calls.append("bytes")
-            assert soundfile.info(io.BytesIO(contents[0])).samplerate in (8_000, 16_000)
-            windows = stream_windows([decode(contents[0]).waveform], judge.window)
-            scores = judge.score_windows(np.concatenate([*windows]))
-            own = scores.tolist()
-            return [{"status": status.OK, "windows": len(own), "window_score": own}]
+            calls.append(len(windows))
+            if gone and len(calls) > gone[0]:
+                raise ConnectionError("grpc://localhost: 6 tries failed.")
+            if any(np.array_equal(own, other) for own in windows for other in refused):
+                raise ValueError("grpc://localhost refuses the request: not this")
+            return judge.score_windows(windows)
 
     client = ModuleType("tfpipeline.serving.client.client")
     client.open_client = lambda url: Client()
     monkeypatch.setitem(sys.modules, "tfpipeline.serving.client.client", client)
-    return calls
+    return SimpleNamespace(calls=calls, refused=refused, gone=gone)
 
 
 def test_a_server_gives_the_rows_of_the_run(run, clips, server, capsys):
     assert predict.main(["--run", str(run), "--json", str(clips)]) == 1
     expected = rows_of(capsys)
-    for more, calls in (([], {"windows"}), (["--pass-bytes"], {"windows", "bytes"})):
-        server.clear()
-        argv = ["--server", "grpc://localhost:8500/small", "--json", *more, str(clips)]
-        assert predict.main(argv) == 1
-        assert set(server) == calls
-        for row, own in zip(rows_of(capsys), expected, strict=True):
-            for key in ("score", "llr", "probability", "confidence"):
-                assert row.pop(key) == pytest.approx(own[key], abs=1e-4)
-            places = [[(e["start"], e["end"]) for e in r["evidence"]] for r in (row, own)]
-            row.pop("evidence")
-            assert places[0] == places[1]
-            assert row == {key: own[key] for key in row}
+    assert predict.main([*SERVER, "--json", str(clips)]) == 1
+    assert server.calls
+    for row, own in zip(rows_of(capsys), expected, strict=True):
+        assert_same_row(row, own)
+
+
+def assert_same_row(row, own):
+    row = dict(row)
+    for key in ("score", "llr", "probability", "confidence"):
+        assert row.pop(key) == pytest.approx(own[key], abs=1e-4)
+    places = [[(e["start"], e["end"]) for e in r["evidence"]] for r in (row, own)]
+    row.pop("evidence")
+    assert places[0] == places[1]
+    assert row == {key: own[key] for key in row}
+
+
+def test_a_window_that_the_server_refuses_costs_its_own_row_alone(run, clips, server, capsys):
+    assert predict.main(["--run", str(run), "--json", str(clips)]) == 1
+    expected = rows_of(capsys)
+    assert all(row["status"] == "ok" for row in expected[:-1])
+    waveform = decode(clips / "b.flac").waveform
+    server.refused.append(waveform[16_000:32_000])
+    assert len(waveform) > 32_000  # so that it is neither the first window nor the last
+    assert predict.main([*SERVER, "--json", str(clips)]) == 1
+    printed = capsys.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    assert [row["path"] for row in rows] == [row["path"] for row in expected]
+    refused = rows.pop(1)
+    assert refused["status"] == "refused"
+    assert refused["score"] is refused["verdict"] is None
+    assert refused["reason"].startswith(f"{clips / 'b.flac'}: grpc://localhost refuses the request")
+    assert f"error: {refused['reason']}" in printed.err
+    for row, own in zip(rows, expected[:1] + expected[2:], strict=True):
+        assert_same_row(row, own)
+
+
+def test_a_connection_that_fails_ends_the_list(run, clips, server, capsys):
+    server.gone.append(0)
+    assert predict.main([*SERVER, "--json", str(clips)]) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert printed.err.strip().endswith("error: grpc://localhost: 6 tries failed.")
 
 
 def test_bad_usage_is_one_line(run, clips, capsys, tmp_path):
@@ -296,7 +326,6 @@ def test_bad_usage_is_one_line(run, clips, capsys, tmp_path):
         (["--run", str(run), file, "--resume"], "Name it with --out"),
         (["--run", str(run), file, "--out", "a.csv", "--resume", "--overwrite"], "one of them"),
         (["--run", str(run), file, "--out", str(tmp_path / "a.txt")], "must end in .csv or .jsonl"),
-        (["--run", str(run), file, "--pass-bytes"], "Name it with --server"),
         (["--server", "grpc://x", "--explain", file], "--explain needs the run itself"),
     ):
         assert predict.main(argv) == 2

@@ -46,11 +46,6 @@ def main(argv: list[str] | None = None) -> int:
         metavar="URL",
         help="a server of an exported run instead: grpc://host:port/model or http://…",
     )
-    parser.add_argument(
-        "--pass-bytes",
-        action="store_true",
-        help="with --server: send WAV files as they are; else the client decodes and sends windows",
-    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="one JSON object a line")
     shown.add_argument("--csv", action="store_true", help="CSV")
@@ -130,8 +125,6 @@ def _check_flags(flags: argparse.Namespace) -> None:
         raise ValueError("--resume continues a file, --overwrite replaces it. Take one of them.")
     if flags.explain and flags.server:
         raise ValueError("--explain needs the run itself. Take --run instead of --server.")
-    if flags.pass_bytes and not flags.server:
-        raise ValueError("--pass-bytes is about a server. Name it with --server.")
 
 
 def _open_scorer(flags: argparse.Namespace):
@@ -156,7 +149,7 @@ def _judge_files(flags: argparse.Namespace, names, scorer, extras, file, stack: 
             path = name
             if is_pipe(name):
                 path = stack.enter_context(audio_from_pipe(name))
-            yield Recording(path, name, scorer.window, bool(flags.timeline_to), flags.pass_bytes)
+            yield Recording(path, name, scorer.window, bool(flags.timeline_to))
 
     tell = _teller(flags, names, file)
     failed = 0

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BATCH = 32
-SECONDS = 4
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,15 +47,17 @@ def measure(server: dict, model: str, version: Path, options) -> None:
 
     from tfpipeline.serving.client.client import Batching, open_client
 
-    clips = np.random.default_rng(0).standard_normal((options.clips, SECONDS * 16_000)) * 0.1
+    contract = json.loads((version / "assets.extra" / "contract.json").read_text())
+    window = contract["window_samples"]
+    clips = np.random.default_rng(0).standard_normal((options.clips, window)) * 0.1
     clips = clips.clip(-1, 1).astype(np.float32)
     wavs = [wav(clip) for clip in clips]
     loaded = tf.saved_model.load(str(version))
-    score, score_audio = (loaded.signatures[n] for n in ("serving_default", "audio_bytes"))
+    score, score_audio = (loaded.signatures[n] for n in ("windows", "audio_bytes"))
 
     def graph(rows):
         for start in range(0, options.clips, rows):
-            score(waveform=tf.constant(clips[start : start + rows]))
+            score(windows=tf.constant(clips[start : start + rows]))
 
     def graph_audio(rows):
         for start in range(0, options.clips, rows):
@@ -81,7 +82,7 @@ def measure(server: dict, model: str, version: Path, options) -> None:
                 found.append((time.perf_counter() - start) / options.clips)
     each = {key: 1e3 * float(np.median(found)) for key, found in seconds.items()}
     print(
-        f"{model}: {options.clips} clips of {SECONDS} s, median of {options.repeats}, "
+        f"{model}: {options.clips} clips of {window / 16_000:g} s, median of {options.repeats}, "
         f"{os.cpu_count()} cores shared by client and server"
     )
     print(f"{'':22s}   ms a clip, one a request   {BATCH} a request   batched / unbatched")

@@ -10,6 +10,7 @@ from made import encoded
 
 from tfpipeline.data.audio import ffmpeg, sndfile
 from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK
+from tfpipeline.data.audio.checks import UnusableError
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.prediction import predict_files as prediction
 from tfpipeline.prediction.abstention import needed_speech
@@ -104,6 +105,34 @@ def test_what_fails_late_leaves_the_others_alone(tmp_path, speech, monkeypatch):
         assert row["reason"].startswith(f"{row['path']}: ")
         nothing = ("seconds", "score", "llr", "probability", "verdict", "confidence")
         assert [row[key] for key in nothing] == [None] * 6
+
+
+def test_a_refused_window_costs_its_own_file_alone(files, monkeypatch):
+    """Wherever it lies in a batch, of whichever file."""
+    monkeypatch.setattr(prediction, "AHEAD_FILES", 4)
+    expected = {own.name: own.scores for own in judged(files, LoudnessScorer())}
+    for refused in (files[4], files[12]):
+        loudest = max(expected[refused])
+
+        class Refusing(LoudnessScorer):
+            def score_windows(self, windows, loudest=loudest):
+                scores = super().score_windows(windows)
+                if np.isclose(scores, loudest, atol=1e-9).any():
+                    raise UnusableError("the server refuses it", "refused")
+                return scores
+
+        readings = judged(files, Refusing())
+        assert [own.name for own in readings] == files
+        lost = {name for name in files if np.isclose(expected[name], loudest, atol=1e-9).any()}
+        assert refused in lost
+        assert len(lost) < 4
+        for own in readings:
+            if own.name in lost:
+                row = make_row(own, LoudnessScorer())
+                assert row["status"] == "refused"
+                assert row["reason"] == f"{own.name}: the server refuses it"
+            elif own.name != files[5]:
+                np.testing.assert_allclose(own.scores, expected[own.name])
 
 
 def test_the_first_row_does_not_wait_for_the_last_file(files, monkeypatch):

@@ -1,15 +1,11 @@
 """A run in this process and a server that holds the same graph judge alike."""
 
-import io
-
 import numpy as np
 import pytest
-import soundfile
 from servers import make_contract
 
 from tfpipeline.data.audio.checks import UnusableError
 from tfpipeline.prediction.scorers import RemoteScorer
-from tfpipeline.serving import status
 
 WINDOW = 16_000
 CONTRACT = make_contract(version=2) | {
@@ -24,7 +20,7 @@ def score(windows):
 
 
 class FakeClient:
-    """Answers as the contract says: silent windows have no score on their own."""
+    """Answers as the contract says: each window by itself, silent or not."""
 
     def __init__(self, **changes):
         self._contract = CONTRACT | changes
@@ -33,18 +29,7 @@ class FakeClient:
         return self._contract
 
     def score_windows(self, windows):
-        silent = np.abs(windows).max(axis=1) < 1e-4
-        return np.where(silent, np.nan, score(windows)), np.where(silent, status.SILENT, status.OK)
-
-    def segment_audio(self, contents):
-        (own,) = contents
-        sound, rate = soundfile.read(io.BytesIO(own), dtype="float32")
-        assert rate == 16_000
-        if len(sound) < 800:
-            return [{"status": status.TOO_SHORT, "windows": 0, "window_score": []}]
-        windows = sound[: len(sound) // WINDOW * WINDOW].reshape(-1, WINDOW)
-        own = score(windows).tolist()
-        return [{"status": status.OK, "windows": len(own), "window_score": own}]
+        return score(windows)
 
 
 def test_the_contract_takes_the_place_of_the_run():
@@ -56,6 +41,10 @@ def test_the_contract_takes_the_place_of_the_run():
 
 
 def test_bad_contracts_are_refused():
+    with pytest.raises(ValueError, match=r"grpc://here: schema must be 2\. Received: 1\.") as old:
+        RemoteScorer(FakeClient(schema=1), "grpc://here")
+    assert "Export again with this one" in str(old.value)
+    assert "\n" not in str(old.value)
     with pytest.raises(ValueError, match="grpc://here: expected 16000 Hz"):
         RemoteScorer(FakeClient(sample_rate=8_000), "grpc://here")
     with pytest.raises(ValueError, match=r"grpc://here: threshold\.value must be"):
@@ -72,17 +61,22 @@ def test_a_silent_window_of_a_clip_gets_the_score_that_the_model_gives(speech):
     assert scores[1] == pytest.approx(0.05)
 
 
-def test_refusals_are_told(speech):
-    scorer = RemoteScorer(FakeClient(), "grpc://here")
-    file = io.BytesIO()
-    soundfile.write(file, speech[0, :700], 16_000, format="WAV")
-    with pytest.raises(UnusableError, match="the server says: too short") as said:
-        scorer.score_bytes(file.getvalue())
-    assert said.value.kind == "too short"
-
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (ValueError("it refuses the request"), UnusableError, "it refuses the request"),
+        (np.array([1.0, np.nan]), UnusableError, "grpc://here gives no score of a window"),
+        (ConnectionError("gone"), ConnectionError, "gone"),
+        (TimeoutError("late"), TimeoutError, "late"),
+    ],
+)
+def test_refusals_and_failures_are_told_apart(speech, answer, error, message):
     class Refusing(FakeClient):
         def score_windows(self, windows):
-            return np.full(len(windows), np.nan), np.full(len(windows), status.TOO_LONG)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
-    with pytest.raises(ValueError, match="a window was refused as too long"):
-        RemoteScorer(Refusing(), "grpc://here").score_windows(speech)
+    with pytest.raises(error, match=message) as raised:
+        RemoteScorer(Refusing(), "grpc://here").score_windows(speech[:2])
+    assert getattr(raised.value, "kind", "refused") == "refused"

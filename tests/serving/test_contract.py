@@ -54,7 +54,8 @@ def test_it_comes_back_and_says_what_a_client_needs(version, run):
     assert contract["labels"] == {"0": "bonafide", "1": "spoof"}
     assert contract["status"] == {str(code): name for code, name in STATUSES.items()}
     assert contract["limits"]["wav_rates_hz"] == list(SOURCE_RATES)
-    assert set(contract["signatures"]) == set(SIGNATURES)
+    assert contract["signatures"] == SIGNATURES
+    assert set(SIGNATURES) == {"serving_default", "audio_bytes", "windows", "contract"}
     assert contract["corpus"] == {"name": "demo", "fingerprint": "ab" * 32}
     assert contract["metrics"]["test"]["auc"] == 0.9
     assert contract["versions"] == {"tfpipeline": "0.1.0", "keras": "3.15.1"}
@@ -79,7 +80,7 @@ def test_a_folder_without_one_is_no_export(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "schema must be 1. Received: 2"),
+        ({"schema": 1}, "schema must be 2. Received: 1. .* Export again with this one: python"),
         ({"sample_rate": 8000}, "expected 16000 Hz"),
         ({"polarity": "higher is more likely bonafide"}, "of which higher is more likely spoof"),
         ({"window_samples": 0}, "window_samples must be at least 1"),

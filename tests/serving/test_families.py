@@ -15,6 +15,7 @@ from tf_serving_stand_in.models import load_models
 from tf_serving_stand_in.server import open_stand_in
 
 from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.data.audio.windows import stream_windows
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
 from tfpipeline.models.classical.arrays import DenseModel, TreeEnsemble
@@ -124,21 +125,26 @@ def clips(speech):
     return [*found[:2], np.zeros(20_000, np.float32), *found[2:]]
 
 
-def requests_of(clips):
+def windows_of(clips, window):
+    """The windows of all clips, and how many each has."""
+    each = [np.concatenate([*stream_windows([clip], window)]) for clip in clips]
+    return np.concatenate(each), [len(own) for own in each]
+
+
+def means(scores, counts):
+    """The mean of each clip's windows."""
+    return np.array([own.mean() for own in np.split(scores, np.cumsum(counts)[:-1])])
+
+
+def requests_of(clips, window):
     """All signatures, on clips of the most different lengths."""
-    rows = np.full((len(clips), max(map(len, clips))), 0.7, np.float32)
-    for row, clip in zip(rows, clips, strict=True):
-        row[: len(clip)] = clip
-    padded = {"waveform": rows, "length": np.array([len(clip) for clip in clips], np.int32)}
     audio = {"audio": byte_rows([*map(wav, clips), b"text", wav(clips[0], "FLAC", "PCM_16"), b""])}
     return {
         ("0", "serving_default"): {"waveform": np.stack([clip[:800] for clip in clips])},
         ("1", "serving_default"): {"waveform": clips[-1][None]},
-        ("2", "padded"): padded,
-        ("3", "segments"): padded,
-        ("4", "audio_bytes"): audio,
-        ("5", "audio_segments"): audio,
-        ("6", "contract"): {"request": byte_rows([b"", b"a"])},
+        ("2", "audio_bytes"): audio,
+        ("3", "windows"): {"windows": windows_of(clips, window)[0]},
+        ("4", "contract"): {"request": byte_rows([b"", b"a"])},
     }
 
 
@@ -155,16 +161,25 @@ def read_warmup(version):
 
 def test_every_signature_equals_the_model_in_memory(detector, version, clips):
     """One process answers everything: all signatures on speech, then the warmup file."""
-    requests, warmup = requests_of(clips), read_warmup(version)
-    answers = run_in_child(version, requests | warmup)
+    window = detector[1].window
+    requests, warmup = requests_of(clips, window), read_warmup(version)
+    foreign = {("5", "windows"): {"windows": np.zeros((1, window // 2), np.float32)}}
+    answers = run_in_child(version, requests | foreign | warmup)
+    assert "not compatible with expected shape" in str(answers.pop(("5", "windows"))[ERROR])
     assert not [answer[ERROR] for answer in answers.values() if ERROR in answer]
     assert set(answers) == {*requests, *warmup}
     assert {name for _, name in warmup} == {name for _, name in requests}
 
-    window = detector[1].window
     scorer = ClipScorer(detector[1].model, window)
     expected = np.array([scorer.score_waveform(clip) for clip in clips])
     status = np.array([OK] * len(clips), np.int32)
+    # A window has neither a status nor a level that is too low.
+    answer = answers["3", "windows"]
+    assert set(answer) == {"score"}
+    rows, counts = windows_of(clips, window)
+    alone = [scorer.score_waveform(row) for row in rows]
+    np.testing.assert_allclose(answer["score"], alone, **CLOSE)
+    np.testing.assert_allclose(means(answer["score"], counts), expected, **CLOSE)
     status[2], expected[2] = SILENT, np.nan
     short = np.array([scorer.score_waveform(clip[:800]) for clip in clips])
     short[2] = np.nan
@@ -172,10 +187,7 @@ def test_every_signature_equals_the_model_in_memory(detector, version, clips):
     for key, scores, codes in (
         (("0", "serving_default"), short, status),
         (("1", "serving_default"), expected[-1:], status[-1:]),
-        (("2", "padded"), expected, status),
-        (("3", "segments"), expected, status),
-        (("4", "audio_bytes"), [*expected, *[np.nan] * 3], [*status, *rest]),
-        (("5", "audio_segments"), [*expected, *[np.nan] * 3], [*status, *rest]),
+        (("2", "audio_bytes"), [*expected, *[np.nan] * 3], [*status, *rest]),
     ):
         answer, scores = answers[key], np.array(scores)
         np.testing.assert_array_equal(answer["status"], codes)
@@ -183,20 +195,8 @@ def test_every_signature_equals_the_model_in_memory(detector, version, clips):
         np.testing.assert_allclose(answer["llr"], CALIBRATION.llr(scores), **CLOSE)
         probability = CALIBRATION.probability(scores)
         np.testing.assert_allclose(answer["probability"], probability, atol=1e-4)
-    for key in (("3", "segments"), ("5", "audio_segments")):
-        answer, counts = answers[key], [max(1, -(-len(clip) // window)) for clip in clips]
-        counts[2] = 0
-        assert list(answer["windows"][:6]) == counts
-        inside = np.arange(max(counts)) < np.array(counts)[:, None]  # (clips, windows)
-        np.testing.assert_array_equal(np.isfinite(answer["window_score"][:6]), inside)
-        np.testing.assert_array_equal(np.isfinite(answer["window_start"][:6]), inside)
-        last = answer["window_start"][5, counts[5] - 1]
-        assert last == pytest.approx((len(clips[5]) - window) / 16_000)
-        mean = np.nanmean(answer["window_score"][[0, 1, 3, 4, 5]], axis=1)
-        np.testing.assert_allclose(mean, expected[[0, 1, 3, 4, 5]], **CLOSE)
-
     text = (version / EXTRA / "contract.json").read_bytes()
-    assert list(answers["6", "contract"]["contract"]) == [text, text]
+    assert list(answers["4", "contract"]["contract"]) == [text, text]
     assert set(json.loads(text)["signatures"]) == {name for _, name in requests}
     for (number, name), arrays in warmup.items():
         answer = answers[number, name]
@@ -226,20 +226,15 @@ def test_both_protocols_equal_the_model_in_memory(detector, version, clips, serv
     scorer = ClipScorer(detector[1].model, detector[1].window)
     expected = [scorer.score_waveform(clip) for clip in clips]
     expected[2] = np.nan
-    windows = np.stack([np.resize(clip, detector[1].window) for clip in clips])
-    alone = [scorer.score_waveform(row) for row in windows]
-    alone[2] = np.nan
+    rows, counts = windows_of(clips, detector[1].window)
+    whole = [scorer.score_waveform(clip) for clip in clips]
     for address in served:
         with open_client(address) as client:
             assert client.contract() == read_contract(version)
             answers = client.score_audio([*map(wav, clips), b"text"])
-            scores, status = client.score_windows(windows)
-            segments = client.segment_audio([wav(clips[-1]), b""])
+            scores = client.score_windows(rows)
         np.testing.assert_allclose(
             [answer["score"] for answer in answers], [*expected, np.nan], **CLOSE
         )
         assert [answer["status"] for answer in answers] == [OK, OK, SILENT, OK, OK, OK, NOT_AUDIO]
-        np.testing.assert_allclose(scores, alone, **CLOSE)
-        assert list(status) == [OK, OK, SILENT, OK, OK, OK]
-        np.testing.assert_allclose(np.mean(segments[0]["window_score"]), expected[-1], **CLOSE)
-        assert segments[1]["status"] == NOT_AUDIO
+        np.testing.assert_allclose(means(scores, counts), whole, **CLOSE)

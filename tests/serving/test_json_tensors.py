@@ -61,6 +61,20 @@ def test_what_does_not_fit(document, dtype, message):
         read_tensors(document, {"x": dtype})
 
 
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"instances": [[0.1]]}, "expecting list of objects"),
+        ({"inputs": [[0.1]]}, "expecting an object as multiple"),
+        ({"instances": [{"x": [0.1]}]}, "must only have keys"),
+        ({"inputs": {"x": [[0.1]], "n": [1.0]}}, "is not of expected type: int32"),
+    ],
+)
+def test_what_does_not_fit_several_inputs(document, message):
+    with pytest.raises(Refused, match=message):
+        read_tensors(document, {"x": tf.float32, "n": tf.int32})
+
+
 def test_floats_are_written_as_the_server_writes_them():
     values = np.float32(
         [9_000_000, 999_999, 0.5, 0.0003, 0.00003, 555_557.5, 3, np.nan, np.inf, -np.inf, 0.1, -0.0]

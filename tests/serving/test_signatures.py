@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.data.audio import SOURCE_RATES
 from tfpipeline.data.audio.decode import decode
+from tfpipeline.data.audio.windows import stream_windows
 from tfpipeline.data.clip_audio import Audio
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.models.detector import ClipScorer, build_detector
@@ -52,13 +53,6 @@ def numpy(answer):
     return {name: value.numpy() for name, value in answer.items()}
 
 
-def padded_rows(clips, filler=0.0):
-    rows = np.full((len(clips), max(map(len, clips))), filler, np.float32)
-    for row, clip in zip(rows, clips, strict=True):
-        row[: len(clip)] = clip
-    return rows, np.array([len(clip) for clip in clips], np.int32)
-
-
 def wav(waveform, rate=16_000, subtype="FLOAT", form="WAV"):
     file = io.BytesIO()
     soundfile.write(file, waveform, rate, subtype=subtype, format=form)
@@ -87,19 +81,15 @@ def test_default_equals_the_model_in_memory(served, scorer, speech, samples):
     assert (answer["status"] == OK).all()
 
 
-@pytest.mark.parametrize("filler", [0.0, 1.0, np.nan])
-def test_padding_changes_nothing(served, scorer, clips, filler):
-    answer = numpy(served.score_padded(*padded_rows(clips, filler)))
+def test_order_and_batch_mates_change_nothing(served, scorer, clips):
+    files = [wav(clip) for clip in clips]
+    answer = numpy(served.score_audio(files))
+    assert (answer["status"] == OK).all()
     expected = [scorer.score_waveform(clip) for clip in clips]
     np.testing.assert_allclose(answer["score"], expected, atol=1e-4)
-    assert (answer["status"] == OK).all()
-
-
-def test_order_and_batch_mates_change_nothing(served, clips):
-    together = numpy(served.score_padded(*padded_rows(clips)))["score"]
-    backwards = numpy(served.score_padded(*padded_rows(clips[::-1])))["score"]
-    np.testing.assert_allclose(backwards[::-1], together, atol=1e-4)
-    for clip, score in zip(clips, together, strict=True):
+    backwards = numpy(served.score_audio(files[::-1]))["score"]
+    np.testing.assert_allclose(backwards[::-1], answer["score"], atol=1e-4)
+    for clip, score in zip(clips, answer["score"], strict=True):
         alone = numpy(served.score_waveform(clip[None]))["score"]
         np.testing.assert_allclose(alone, score, atol=1e-4)
 
@@ -112,23 +102,31 @@ def test_more_windows_than_are_scored_at_once(served, scorer, speech, windows):
     np.testing.assert_allclose(answer["score"], scorer.score_waveform(clip), atol=1e-4)
 
 
-def test_segments_are_the_windows(served, scorer, clips):
-    answer = numpy(served.segment_waveform(*padded_rows(clips, filler=1.0)))
-    assert list(answer["windows"]) == [1, 1, 1, 1, 2, 2, 3, 3]
-    assert answer["window_score"].shape == answer["window_start"].shape == (len(clips), 3)
-    for row, clip in enumerate(clips):
-        count = answer["windows"][row]
-        starts = [min(k * WINDOW, max(len(clip) - WINDOW, 0)) for k in range(count)]
-        np.testing.assert_allclose(answer["window_start"][row, :count], np.array(starts) / 16_000)
-        repeated = np.tile(clip, -(-WINDOW // len(clip)))
-        long = repeated[:WINDOW] if len(clip) < WINDOW else clip
-        expected = [scorer.score_waveform(long[s : s + WINDOW]) for s in starts]
-        np.testing.assert_allclose(answer["window_score"][row, :count], expected, atol=1e-4)
-        assert np.isnan(answer["window_score"][row, count:]).all()
-        assert np.isnan(answer["window_start"][row, count:]).all()
-    np.testing.assert_allclose(
-        answer["score"], np.nanmean(answer["window_score"], axis=1), atol=1e-4
-    )
+def test_windows_equal_the_model_and_make_a_clips_score(served, scorer, clips):
+    each = [np.concatenate([*stream_windows([clip], WINDOW)]) for clip in clips]
+    assert [len(own) for own in each] == [1, 1, 1, 1, 2, 2, 3, 3]
+    windows = np.concatenate(each)
+    answer = numpy(served.score_windows(windows))
+    assert set(answer) == {"score"}
+    assert answer["score"].dtype == np.float32
+    expected = [scorer.score_waveform(own) for own in windows]
+    np.testing.assert_allclose(answer["score"], expected, atol=1e-4)
+    ends = np.cumsum([len(own) for own in each])[:-1]
+    for clip, own in zip(clips, np.split(answer["score"], ends), strict=True):
+        whole = numpy(served.score_waveform(clip[None]))["score"]
+        np.testing.assert_allclose(own.mean(), whole[0], atol=1e-4)
+
+
+def test_a_window_is_scored_from_itself_alone(served, scorer, speech):
+    """In any order, beside silence and NaN; and silence has a score here."""
+    silent, broken = np.zeros_like(speech[0]), np.full_like(speech[0], np.nan)
+    windows = np.stack([speech[0], silent, broken, speech[1]])
+    expected = [scorer.score_waveform(own) for own in (speech[0], silent, speech[1])]
+    assert np.isfinite(expected).all()
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        scores = np.empty(4)
+        scores[order] = numpy(served.score_windows(windows[order]))["score"]
+        np.testing.assert_allclose(scores[[0, 1, 3]], expected, atol=1e-4)
 
 
 BAD = {
@@ -144,29 +142,28 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_clip_fails_alone(served, scorer, speech, name):
     spoil, code = BAD[name]
-    clips = [speech[0], spoil(speech[1]).astype(np.float32), speech[2][:50_000]]
-    answer = numpy(served.score_padded(*padded_rows(clips)))
-    assert list(answer["status"]) == [OK, code, OK]
-    for output in ("score", "llr", "probability"):
-        assert list(np.isnan(answer[output])) == [False, True, False]
-    expected = [scorer.score_waveform(clip) for clip in (clips[0], clips[2])]
-    np.testing.assert_allclose(answer["score"][[0, 2]], expected, atol=1e-4)
+    bad = spoil(speech[1]).astype(np.float32)
+    clips = [speech[0], bad, speech[2][:50_000]]
+    answers = [(clips, served.score_audio([wav(clip) for clip in clips]))]
+    if len(bad) == speech.shape[1]:
+        clips = [speech[0], bad, speech[2]]
+        answers.append((clips, served.score_waveform(np.stack(clips))))
+    else:
+        answer = numpy(served.score_waveform(bad[None]))
+        assert list(answer["status"]) == [code]
+    for clips, answer in answers:
+        answer = numpy(answer)
+        assert list(answer["status"]) == [OK, code, OK]
+        for output in ("score", "llr", "probability"):
+            assert list(np.isnan(answer[output])) == [False, True, False]
+        expected = [scorer.score_waveform(clip) for clip in (clips[0], clips[2])]
+        np.testing.assert_allclose(answer["score"][[0, 2]], expected, atol=1e-4)
 
 
 def test_a_batch_of_bad_clips_alone(served):
-    answer = numpy(
-        served.segment_waveform(np.zeros((2, 70_000), np.float32), np.array([70_000, 5]))
-    )
+    answer = numpy(served.score_audio([wav(np.zeros(70_000)), wav(np.ones(5))]))
     assert list(answer["status"]) == [SILENT, TOO_SHORT]
-    assert answer["window_score"].shape == (2, 0)
-    assert not answer["windows"].any()
     assert np.isnan(answer["score"]).all()
-
-
-@pytest.mark.parametrize("length", [-1, 64_001])
-def test_a_length_that_its_row_does_not_have(served, speech, length):
-    answer = numpy(served.score_padded(speech[:2], np.array([length, 64_000], np.int32)))
-    assert list(answer["status"]) == [NOT_AUDIO, OK]
 
 
 def test_a_clipped_recording_is_told_and_scored(served, scorer, speech):
@@ -233,26 +230,15 @@ def test_files_that_are_no_wav_get_a_status_each(served, scorer, speech):
     np.testing.assert_allclose(answer["score"][[0, -1]], expected, atol=1e-4)
 
 
-def test_segments_of_channels_that_are_judged_apart(served, scorer, speech):
+def test_channels_that_are_judged_apart(served, scorer, speech):
     call = np.concatenate([speech[:2], speech[2:4]], axis=1)[:, :70_000]
-    answer = numpy(served.segment_audio([wav(speech[5]), wav(call.T), b"text"]))
-    assert list(answer["windows"]) == [1, 4, 0]
-    np.testing.assert_allclose(answer["window_start"][1], [0, 0.375, 0, 0.375])
+    answer = numpy(served.score_audio([wav(speech[5]), wav(call.T), b"text"]))
     each = [scorer.score_waveform(row) for row in call]
-    means = answer["window_score"][1].reshape(2, 2).mean(axis=1)
-    np.testing.assert_allclose(means, each, atol=1e-4)
+    assert abs(each[0] - each[1]) > 1e-3
     np.testing.assert_allclose(
         answer["score"][:2], [scorer.score_waveform(speech[5]), max(each)], atol=1e-4
     )
     assert list(answer["status"]) == [OK, OK, NOT_AUDIO]
-
-
-def test_audio_segments_equal_segments(served, clips):
-    by_bytes = numpy(served.segment_audio([wav(clip) for clip in clips]))
-    by_samples = numpy(served.segment_waveform(*padded_rows(clips)))
-    assert set(by_bytes) == set(by_samples)
-    for name, values in by_samples.items():
-        np.testing.assert_allclose(by_bytes[name], values, atol=1e-4)
 
 
 @pytest.mark.parametrize("batch", [0, 1, 3])
@@ -264,3 +250,4 @@ def test_the_graph_tells_its_contract(served, batch):
 def test_an_empty_batch(served):
     assert numpy(served.score_waveform(np.zeros((0, 64_000), np.float32)))["score"].shape == (0,)
     assert numpy(served.score_audio(tf.zeros([0], tf.string)))["score"].shape == (0,)
+    assert numpy(served.score_windows(np.zeros((0, WINDOW), np.float32)))["score"].shape == (0,)

@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from servers import wav
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -26,6 +27,8 @@ from tf_serving_stand_in.models import load_models
 from tf_serving_stand_in.server import open_stand_in
 from tf_serving_stand_in.versions import Version
 
+from tfpipeline import predict
+from tfpipeline.data.audio.decode import decode
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.serving.client.client import open_client
 from tfpipeline.serving.contract import read_contract
@@ -77,12 +80,10 @@ def test_predict_equals_the_saved_model(server, predictions, expected, speech, c
 
 
 def test_every_signature_and_one_bad_clip(server, predictions, expected, wavs, speech):
-    length = np.array([64_000, 40_000, 8_000], np.int32)
     for signature, inputs in [
-        ("padded", {"waveform": speech[:3], "length": length}),
-        ("segments", {"waveform": speech[:3], "length": length}),
+        ("serving_default", {"waveform": speech[:3, :40_000]}),
+        ("windows", {"windows": speech[:3]}),
         ("audio_bytes", {"audio": wavs}),
-        ("audio_segments", {"audio": wavs}),
         ("contract", {"request": [b"", b"\xff"]}),
     ]:
         answer = predictions.Predict(request_of(server, signature, **inputs), timeout=60)
@@ -126,6 +127,7 @@ def test_foreign_requests_are_refused_by_code(server, predictions, speech):
         (request_of(server, sound=speech[:1]), "INVALID_ARGUMENT", "alias not found"),
         (request_of(server, waveform=["a"]), "INVALID_ARGUMENT", ""),
         (request_of(server, waveform=speech[0]), "INVALID_ARGUMENT", ""),
+        (request_of(server, "windows", windows=speech[:1, 1:]), "INVALID_ARGUMENT", "64000"),
         (
             request_of(server, outputs=["logit"], waveform=speech[:1]),
             "INVALID_ARGUMENT",
@@ -158,16 +160,9 @@ def test_metadata_and_status(server, channel, predictions):
     assert answer.model_spec.version.value == 1
     found = get_model_metadata_pb2.SignatureDefMap()
     answer.metadata["signature_def"].Unpack(found)
-    outputs = found.signature_def["audio_segments"].outputs
-    assert set(outputs) == {
-        "score",
-        "llr",
-        "probability",
-        "status",
-        "window_score",
-        "window_start",
-        "windows",
-    }
+    assert set(found.signature_def["windows"].outputs) == {"score"}
+    outputs = found.signature_def["audio_bytes"].outputs
+    assert set(outputs) == {"score", "llr", "probability", "status"}
     request.metadata_field.append("weights")
     with pytest.raises(grpc.RpcError, match="INVALID_ARGUMENT"):
         predictions.GetModelMetadata(request, timeout=60)
@@ -393,8 +388,29 @@ def test_ports_are_not_shared(models, stand_in):
 # What is loaded
 
 
+def same_rows(argv, others, recordings, capsys):
+    """Both judges give these recordings the same rows, to 1e-4 in log-odds."""
+    found = []
+    capsys.readouterr()
+    for judge in (argv, others):
+        assert predict.main([*judge, "--json", *recordings]) == 0
+        found.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    assert len(found[0]) == len(recordings)
+    for row, own in zip(*found, strict=True):
+        evidence = [
+            [(e["start"], e["end"], e["score"]) for e in r.pop("evidence")] for r in (row, own)
+        ]
+        np.testing.assert_allclose(*evidence, atol=1e-4)
+        for key in ("score", "llr", "probability", "confidence"):
+            assert row.pop(key) == pytest.approx(own.pop(key), abs=1e-4)
+        assert row == own
+
+
 def test_an_exported_run_is_served(tiny_run, tmp_path, capsys, monkeypatch):
-    """From `export --serving-root` to scores over both protocols, equal to the run's own."""
+    """From `export --serving-root` to scores over both protocols, equal to the run's own.
+
+    `predict` gives the run's rows too, of clips and of a recording that ends in silence.
+    """
     from tfpipeline import export
 
     replayed = []
@@ -409,6 +425,9 @@ def test_an_exported_run_is_served(tiny_run, tmp_path, capsys, monkeypatch):
     assert export.main(["--run", str(tiny_run), "--serving-root", str(root), "--unchecked"]) == 0
     scores = read_scores(tiny_run / "scores.csv").head(5)
     files = [Path(path).read_bytes() for path in scores["path"]]
+    recordings = [*scores["path"], str(tmp_path / "long.wav")]
+    sound = np.concatenate([*(decode(path).waveform for path in scores["path"]), np.zeros(70_000)])
+    (tmp_path / "long.wav").write_bytes(wav(sound))
     loaded = load_models(root)
     warmup = [(name, len(next(iter(own.values())))) for name, own in warmup_requests(64_000)]
     assert replayed == warmup
@@ -427,6 +446,7 @@ def test_an_exported_run_is_served(tiny_run, tmp_path, capsys, monkeypatch):
                     assert row["score"] == pytest.approx(expected.score, abs=1e-4)
                     assert row["llr"] == pytest.approx(expected.llr, abs=1e-4)
                     assert row["probability"] == pytest.approx(expected.probability, abs=1e-4)
+            same_rows(["--server", address], ["--run", str(tiny_run)], recordings, capsys)
     finally:
         running.close()
         loaded.close()
@@ -510,7 +530,7 @@ def damage(root, how):
     ("how", "message"),
     [
         ("no contract", "holds assets.extra/contract.json"),
-        ("other contract", "schema must be 1. Received: 7"),
+        ("other contract", "schema must be 2. Received: 7"),
         ("foreign operation", "core TensorFlow operations alone. Received: PyFunc"),
         ("foreign warmup", "must answer its own warmup requests. Received: input tensor alias"),
         ("no config", "expected a ModelServerConfig"),

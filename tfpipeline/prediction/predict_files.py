@@ -51,7 +51,8 @@ def score_files(
         judge: gives the scores.
         progress: is told how many seconds of audio have been scored, after each batch.
     Yields:
-        The same readings, finished, in order: with as many scores as windows, or an error.
+        The same readings, finished, in order: with as many scores as windows, or an error, which a
+        window that the scorer refuses is for its own file alone.
     """
     upcoming = iter(readings)
     reading_now: deque[tuple[Recording, Future]] = deque()
@@ -62,15 +63,16 @@ def score_files(
         parts, owners = [], []
         while held and len(owners) < scorer.batch_size:
             own, windows = held.popleft()
+            if own.error:
+                continue
             taken = windows[: scorer.batch_size - len(owners)]
             if len(taken) < len(windows):
                 held.appendleft((own, windows[len(taken) :]))
             parts.append(taken)
             owners.extend([own] * len(taken))
-        scores = scorer.score_windows(np.concatenate(parts)).tolist()
-        for own, score in zip(owners, scores, strict=True):
-            own.scores.append(score)
-        progress(len(owners) * scorer.window / SAMPLE_RATE)
+        if owners:
+            _score(scorer, np.concatenate(parts), owners)
+            progress(len(owners) * scorer.window / SAMPLE_RATE)
 
     def complete() -> Iterator[Recording]:
         while (
@@ -96,11 +98,9 @@ def score_files(
                 owed.append(own)
             if len(windows):
                 held.append((own, windows))
-            own.finished = last
-            if not last:
+            own.finished = last or own.error is not None
+            if not own.finished:
                 reading_now.appendleft((own, pool.submit(own.read)))
-            elif own.contents is not None and not own.error:
-                _score_contents(own, scorer)
             while sum(len(windows) for _, windows in held) >= scorer.batch_size:
                 score_batch()
             yield from complete()
@@ -111,18 +111,20 @@ def score_files(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _score_contents(recording: Recording, scorer: Scorer) -> None:
-    """Sends a file as it is."""
+def _score(scorer: Scorer, windows: np.ndarray, owners: list[Recording]) -> None:
+    """Scores a batch; one that is refused again window by window, to find whose fault it is."""
     try:
-        recording.scores = scorer.score_bytes(recording.contents).tolist()
+        scores = scorer.score_windows(windows)
     except UnusableError as error:
-        recording.error = UnusableError(f"{recording.name}: {error}", error.kind)
+        if len(owners) == 1:
+            owners[0].error = UnusableError(f"{owners[0].name}: {error}", error.kind)
+            return
+        for at, own in enumerate(owners):
+            if not own.error:
+                _score(scorer, windows[at : at + 1], [own])
         return
-    if len(recording.scores) != recording.read_windows:
-        raise ValueError(
-            f"{recording.name}: expected a score of each of its {recording.read_windows} windows. "
-            f"Received: {len(recording.scores)}. Has the server another window?"
-        )
+    for own, score in zip(owners, scores.tolist(), strict=True):
+        own.scores.append(score)
 
 
 def make_row(recording: Recording, scorer: Scorer) -> dict[str, Any]:

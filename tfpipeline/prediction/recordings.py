@@ -9,7 +9,6 @@ import numpy as np
 
 from tfpipeline.data.audio import SAMPLE_RATE, SILENCE_DBFS
 from tfpipeline.data.audio.bandwidth import Bandwidth
-from tfpipeline.data.audio.checks import check_file
 from tfpipeline.data.audio.decode import opened
 from tfpipeline.data.audio.windows import stream_windows
 from tfpipeline.features.spectrogram import LongSpectrogram
@@ -18,7 +17,6 @@ from tfpipeline.serving.clip_batch import FULL_SCALE
 
 AHEAD_WINDOWS = 15  # that one `read` gathers, or a little more: a minute
 SILENT_PEAK = 10 ** (SILENCE_DBFS / 20)
-MOST_BYTES_PASSED = 8 * 2**20  # of a WAV file that is sent as it is: some four minutes
 
 
 class Channel:
@@ -74,29 +72,19 @@ class Recording:
         window: samples in a window.
         channels: that are judged, as far as they were read.
         remarks: what was noticed about the file.
-        contents: the bytes of the file, if it is a WAV file that is to be sent as it is; then
-            `read` gives no windows, but counts them.
         scores: of the windows that were scored, channel after channel; whoever scores them appends.
         finished: all windows have been taken.
         error: why it cannot be judged, None while that is not known.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        name: str,
-        window: int,
-        spectrogram: bool = False,
-        pass_bytes: bool = False,
-    ):
+    def __init__(self, path: str | Path, name: str, window: int, spectrogram: bool = False):
         self.path, self.name, self.window = path, name, window
         self.channels: list[Channel] = []
         self.remarks: list[str] = []
-        self.contents: bytes | None = None
         self.scores: list[float] = []
         self.finished = False
         self.error: Exception | None = None
-        self._spectrogram, self._pass_bytes = spectrogram, pass_bytes
+        self._spectrogram = spectrogram
         self._windows = self._all_windows()
 
     @property
@@ -111,14 +99,12 @@ class Recording:
         """
         gathered, last = [], False
         try:
-            if self._pass_bytes and not self.channels:
-                self.contents = _wav_contents(self.path, self.name)
             while not last and sum(map(len, gathered)) < AHEAD_WINDOWS:
                 windows = next(self._windows, None)
                 if windows is None:
                     last = True
                 else:
-                    gathered.append(windows if self.contents is None else windows[:0])
+                    gathered.append(windows)
         except (OSError, ValueError) as error:
             self.error, last = error, True
         if len(gathered) == 1:
@@ -149,13 +135,3 @@ def _heard(channel: Channel, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarra
     for block in blocks:
         channel.add(block)
         yield block
-
-
-def _wav_contents(path: str | Path, name: str) -> bytes | None:
-    """The bytes of a WAV file that is short enough to be sent; None of any other."""
-    check_file(path, name)
-    path = Path(path)
-    if path.stat().st_size > MOST_BYTES_PASSED:
-        return None
-    contents = path.read_bytes()
-    return contents if contents[:4] == b"RIFF" and contents[8:12] == b"WAVE" else None

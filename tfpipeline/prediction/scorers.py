@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from tfpipeline.data.audio.checks import UnusableError
 from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.runs import layout
-from tfpipeline.serving.status import NOT_AUDIO, SCORED, SILENT, STATUSES
 
 # Of a run folder: all that a row depends on.
 JUDGING_FILES = (
@@ -21,7 +21,7 @@ JUDGING_FILES = (
     layout.NETWORK,
     layout.CLASSICAL,
 )
-CARRIER_HZ, CARRIER_PEAK = 440, 0.1
+REFUSED = "refused"  # by a server, in a row's status
 
 
 class Scorer(Protocol):
@@ -44,7 +44,12 @@ class Scorer(Protocol):
     threshold: float
 
     def score_windows(self, windows: np.ndarray) -> np.ndarray:
-        """float32 (n, window) → raw log-odds, float64 (n,), higher = more likely spoof."""
+        """float32 (n, window) → raw log-odds, float64 (n,), higher = more likely spoof.
+
+        Raises:
+            UnusableError: one of the windows, or the request as a whole, is refused.
+            OSError: there is nobody to ask any more.
+        """
 
 
 class LocalScorer:
@@ -107,42 +112,13 @@ class RemoteScorer:
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def score_windows(self, windows: np.ndarray) -> np.ndarray:
-        scores, statuses = self._client.score_windows(windows)
-        scores = np.array(scores, np.float64)
-        for place, status in enumerate(np.asarray(statuses).tolist()):
-            if status == SILENT:
-                scores[place] = self._score_silent(windows[place])
-            elif status not in SCORED:
-                raise ValueError(f"{self._url}: a window was refused as {_word(status)}.")
+        try:
+            scores = self._client.score_windows(windows)
+        except ValueError as error:
+            raise UnusableError(str(error), REFUSED) from None
+        if not np.isfinite(scores).all():
+            raise UnusableError(f"{self._url} gives no score of a window.", REFUSED)
         return scores
-
-    def score_bytes(self, contents: bytes) -> np.ndarray:
-        """The scores of all windows of one WAV file, float64 (windows,).
-
-        Raises:
-            UnusableError: the server cannot judge it.
-        """
-        from tfpipeline.data.audio.checks import UnusableError
-
-        (answer,) = self._client.segment_audio([contents])
-        if answer["status"] not in SCORED:
-            word = _word(answer["status"])
-            raise UnusableError(f"the server says: {word}.", word)
-        return np.array(answer["window_score"], np.float64)
-
-    def _score_silent(self, window: np.ndarray) -> float:
-        """A silent window of a clip that is not: servers score such only behind a louder one."""
-        from tfpipeline.data.audio import SAMPLE_RATE
-        from tfpipeline.data.audio.wav import wav_bytes
-
-        turns = CARRIER_HZ / SAMPLE_RATE * np.arange(self.window)
-        carrier = CARRIER_PEAK * np.sin(2 * np.pi * turns)
-        both = np.concatenate([carrier.astype(np.float32), window])
-        return float(self.score_bytes(wav_bytes(both))[1])
-
-
-def _word(status: int) -> str:
-    return STATUSES.get(status, STATUSES[NOT_AUDIO])
 
 
 def _files_digest(folder: Path) -> str:

@@ -13,10 +13,13 @@ import tensorflow as tf
 
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.audio.wav import wav_bytes
+from tfpipeline.data.audio.windows import cut_windows
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.models.families import find_family
 from tfpipeline.runs import layout
 from tfpipeline.runs.run import Run
+from tfpipeline.serving.clip_batch import WINDOWS_AT_ONCE
+from tfpipeline.serving.contract import read_contract
 from tfpipeline.serving.status import SCORED, STATUSES
 
 TOLERANCE = 1e-4  # log-odds
@@ -44,9 +47,8 @@ class Checked:
 def check_export(run: Run, version: Path) -> Checked:
     """Compares an export's scores with those in the run's `scores.csv`.
 
-    Every clip goes through `padded`, beside clips of other lengths; the first few also as WAV
-    files through `audio_bytes` and alone through `serving_default`, and their windows through
-    `segments`.
+    The windows of every clip go through `windows`, beside those of other clips; the first few clips
+    also as WAV files through `audio_bytes` and alone through `serving_default`.
 
     Args:
         run: whose export it is.
@@ -56,37 +58,32 @@ def check_export(run: Run, version: Path) -> Checked:
         ValueError: a score differs, or more rows of trees cross a threshold than `MOST_CROSSED`.
     """
     loaded = tf.saved_model.load(str(version))
+    window = read_contract(version)["window_samples"]
     trees = find_family(run.config.model.name).is_classical
     clips = _clips(run, TREE_CLIPS if trees else NETWORK_CLIPS)
     first: list[np.ndarray] = []  # waveforms; those of further clips are let go at once
     compared, received = [], []
     for rows, waveforms in _batches(clips["path"].tolist()):
         compared += rows
-        received.append(_padded(loaded.signatures["padded"], waveforms))
+        received.append(_means(loaded.signatures["windows"], waveforms, window))
         first += waveforms[: BATCH - len(first)]
     if not compared:
         return Checked(0, 0.0, 0)
     clips, received = clips.iloc[compared].reset_index(drop=True), np.concatenate(received)
     expected = clips["score"].to_numpy()
     others = {
-        "serving_default": [
-            float(loaded.signatures["serving_default"](waveform=own[None])["score"][0])
-            for own in first
-        ],
+        "serving_default": np.concatenate(
+            [_scores(loaded.signatures["serving_default"](waveform=own[None])) for own in first]
+        ),
         "audio_bytes": _scores(
             loaded.signatures["audio_bytes"](audio=tf.constant([wav_bytes(own) for own in first]))
         ),
-        "segments": _padded(
-            loaded.signatures["segments"],
-            first,
-            lambda answer: np.nanmean(answer["window_score"].numpy(), axis=1),
-        ),
     }
     differences = np.abs(received - expected)
-    _require_close(received, expected, clips, "padded", MOST_CROSSED if trees else 0.0)
+    _require_close(received, expected, clips, "windows", MOST_CROSSED if trees else 0.0)
     for name, scores in others.items():
         # Rows that crossed are counted above; here the signatures must agree among themselves.
-        _require_close(np.asarray(scores), received[: len(first)], clips, name, 0.0)
+        _require_close(scores, received[: len(first)], clips, name, 0.0)
     crossed = differences > TOLERANCE
     return Checked(len(clips), float(differences[~crossed].max(initial=0.0)), int(crossed.sum()))
 
@@ -119,17 +116,16 @@ def _batches(paths: list[str]) -> Iterator[tuple[list[int], list[np.ndarray]]]:
             yield list(alone), list(alone.values())
 
 
-def _padded(
-    signature: Callable, waveforms: list[np.ndarray], take: Callable | None = None
-) -> np.ndarray:
-    """Scores of waveforms of different lengths in one request; the padding is loud noise."""
-    lengths = np.array([len(waveform) for waveform in waveforms], np.int32)
-    rows = np.random.default_rng(0).uniform(-1, 1, (len(waveforms), lengths.max()))
-    rows = rows.astype(np.float32)
-    for row, waveform in zip(rows, waveforms, strict=True):
-        row[: len(waveform)] = waveform
-    answer = signature(waveform=tf.constant(rows), length=tf.constant(lengths))
-    return take(answer) if take else _scores(answer)
+def _means(signature: Callable, waveforms: list[np.ndarray], window: int) -> np.ndarray:
+    """The mean of each waveform's windows, which share requests, float64 (waveforms,)."""
+    each = [cut_windows(waveform[None], window)[0] for waveform in waveforms]
+    windows = tf.concat(each, 0)  # (all windows, window)
+    scores = [
+        signature(windows=windows[at : at + WINDOWS_AT_ONCE])["score"].numpy()
+        for at in range(0, len(windows), WINDOWS_AT_ONCE)
+    ]
+    ends = np.cumsum([len(own) for own in each])[:-1]
+    return np.array([own.mean() for own in np.split(np.concatenate(scores).astype(float), ends)])
 
 
 def _scores(answer: dict[str, tf.Tensor]) -> np.ndarray:

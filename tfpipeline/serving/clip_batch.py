@@ -51,28 +51,21 @@ class Windows(NamedTuple):
     Attributes:
         scores: float32 (windows,), log-odds.
         clip: int32 (windows,), the clip's number.
-        starts: int32 (windows,), in samples from the clip's start.
         counts: int32 (clips,), windows of each clip; 0 of one that is not scored.
     """
 
     scores: tf.Tensor
     clip: tf.Tensor
-    starts: tf.Tensor
     counts: tf.Tensor
 
 
-def clips_of_rows(waveform: tf.Tensor, lengths: tf.Tensor) -> Clips:
-    """Clips out of padded rows; a length that its row does not have is `NOT_AUDIO`.
-
-    Args:
-        waveform: float32 (batch, samples).
-        lengths: int32 (batch,), samples of each row that count.
-    """
+def clips_of_rows(waveform: tf.Tensor) -> Clips:
+    """Clips out of waveforms of one length, float32 (batch, samples)."""
     batch, samples = tf.unstack(tf.shape(waveform))
-    status = tf.where((lengths < 0) | (lengths > samples), NOT_AUDIO, OK)
-    lengths = tf.where(status == OK, lengths, 0)
-    starts = row_starts(tf.fill([batch], samples))
-    return Clips(tf.reshape(waveform, [-1]), starts, lengths, status, tf.range(batch), batch)
+    lengths = tf.fill([batch], samples)
+    statuses = tf.fill([batch], OK)
+    rows = tf.range(batch)
+    return Clips(tf.reshape(waveform, [-1]), row_starts(lengths), lengths, statuses, rows, batch)
 
 
 def row_starts(sizes: tf.Tensor) -> tf.Tensor:
@@ -160,7 +153,7 @@ def score_windows(clips: Clips, window: int, score: Callable[[tf.Tensor], tf.Ten
         fn_output_signature=tf.TensorSpec([None], tf.float32),
         parallel_iterations=1,  # each group fills the machine, and its memory is the bound
     )  # (groups, size)
-    return Windows(tf.reshape(scores, [-1])[:total], clip, starts, counts)
+    return Windows(tf.reshape(scores, [-1])[:total], clip, counts)
 
 
 def row_scores(clips: Clips, windows: Windows) -> tuple[tf.Tensor, tf.Tensor]:

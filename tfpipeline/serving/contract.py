@@ -1,7 +1,7 @@
 """The contract of an export: what a client must know of it, as JSON, readable without TensorFlow.
 
-It lies in `assets.extra/contract.json` of a version's folder, and the graph itself tells it through
-the signature `contract`, so that a client of a server needs no file.
+It lies in `assets.extra/contract.json` of a version's folder. The graph itself tells it through the
+signature `contract` too, since a client of a remote server has no file of the export.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tfpipeline.serving.clip_batch import CLIPPED_SHARE, FULL_SCALE
 from tfpipeline.serving.status import STATUSES
 from tfpipeline.serving.wav_clips import LONGEST_SECONDS
 
-SCHEMA = 1
+SCHEMA = 2
 EXTRA = "assets.extra"
 POLARITY = "higher is more likely spoof"
 TOLD = (
@@ -33,7 +33,6 @@ TOLD = (
 )
 
 _WAVEFORM = "float32 (batch, samples), 16 kHz, in [-1, 1]"
-_LENGTH = "int32 (batch,), samples of each row that count"
 _AUDIO = "string (batch,), WAV files as bytes"
 _SCORES = {
     "score": "float32 (batch,), log-odds of spoof, the mean over windows; NaN without a score",
@@ -41,18 +40,13 @@ _SCORES = {
     "probability": "float32 (batch,), of spoof, at the calibration's prior",
     "status": "int32 (batch,), see status",
 }
-_SEGMENTS = {
-    **_SCORES,
-    "window_score": "float32 (batch, most windows), log-odds; NaN behind a clip's own",
-    "window_start": "float32 (batch, most windows), seconds; NaN behind a clip's own",
-    "windows": "int32 (batch,), windows of each clip",
-}
 SIGNATURES = {
     "serving_default": {"inputs": {"waveform": _WAVEFORM}, "outputs": _SCORES},
-    "padded": {"inputs": {"waveform": _WAVEFORM, "length": _LENGTH}, "outputs": _SCORES},
     "audio_bytes": {"inputs": {"audio": _AUDIO}, "outputs": _SCORES},
-    "segments": {"inputs": {"waveform": _WAVEFORM, "length": _LENGTH}, "outputs": _SEGMENTS},
-    "audio_segments": {"inputs": {"audio": _AUDIO}, "outputs": _SEGMENTS},
+    "windows": {
+        "inputs": {"windows": "float32 (n, window_samples), 16 kHz, in [-1, 1], cut by the client"},
+        "outputs": {"score": "float32 (n,), log-odds of spoof of each window by itself"},
+    },
     "contract": {
         "inputs": {"request": "string (batch,), of any content"},
         "outputs": {"contract": "string (batch,), this text"},
@@ -183,8 +177,9 @@ def check_contract(contract: object, source: str) -> dict:
     schema = contract.get("schema")
     if schema != SCHEMA:
         raise ValueError(
-            f"{source}: schema must be {SCHEMA}. Received: {schema!r}. "
-            "Is it the export of another version? Export again."
+            f"{source}: schema must be {SCHEMA}. Received: {schema!r}. It is the export of another "
+            "version of tfpipeline. Export again with this one: python -m tfpipeline.export --run "
+            "RUN"
         )
     for key, kind in KEYS.items():
         if not isinstance(contract.get(key), kind):

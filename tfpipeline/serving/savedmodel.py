@@ -135,20 +135,13 @@ def warmup_requests(window: int) -> list[tuple[str, dict[str, np.ndarray]]]:
     Args:
         window: samples in a window.
     """
-    noise = np.random.default_rng(0).standard_normal((2, window + window // 2))
+    noise = np.random.default_rng(0).standard_normal((2, window))
     waveform = (LEVEL * noise).clip(-1, 1).astype(np.float32)
-    lengths = np.array([window + window // 2, window], np.int32)
-    audio = [
-        np.array([_wav(row[:window]) for row in rows], object) for rows in (waveform[:1], waveform)
-    ]
+    audio = np.array([_wav(row) for row in waveform], object)
     return [
-        ("serving_default", {"waveform": waveform[:1, :window]}),
-        ("serving_default", {"waveform": waveform[:, :window]}),
-        ("padded", {"waveform": waveform, "length": lengths}),
-        ("segments", {"waveform": waveform, "length": lengths}),
-        ("audio_bytes", {"audio": audio[0]}),
-        ("audio_bytes", {"audio": audio[1]}),
-        ("audio_segments", {"audio": audio[1]}),
+        *(("serving_default", {"waveform": waveform[:rows]}) for rows in (1, 2)),
+        *(("audio_bytes", {"audio": audio[:rows]}) for rows in (1, 2)),
+        *(("windows", {"windows": waveform[:rows]}) for rows in (1, 2)),
         ("contract", {"request": np.array([b""], object)}),
     ]
 

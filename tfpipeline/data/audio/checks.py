@@ -24,7 +24,7 @@ class UnusableError(ValueError):
 
     Attributes:
         kind: why, in a word or two that programs can rely on: `not audio`, `empty`, `too short`,
-            `too long`, `silent`, `not finite`.
+            `too long`, `silent`, `not finite`, `refused` (by a server).
     """
 
     def __init__(self, message: str, kind: str = "not audio"):

@@ -21,8 +21,6 @@ from tfpipeline.serving.client.transport import (
 )
 
 SCORES = ("score", "llr", "probability", "status")
-PER_WINDOW = ("window_score", "window_start")
-SEGMENTS = (*SCORES, *PER_WINDOW, "windows")
 _FRAME_BYTES = 1024  # of a request beside its rows
 _ROW_BYTES = 16  # of a row beside its content
 
@@ -108,22 +106,19 @@ class Client:
             raise ValueError(f"{self.address}: expected a contract. Received: {text!r:.100}.")
         return contract
 
-    def score_windows(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores waveforms of one length.
+    def score_windows(self, windows: np.ndarray) -> np.ndarray:
+        """Scores windows, each from itself alone; `tfpipeline.data.audio.windows` cuts a clip.
 
         Args:
-            windows: float32 (n, samples) at 16 kHz in [-1, 1].
+            windows: float32 (n, window_samples of the contract) at 16 kHz in [-1, 1].
         Returns:
-            Log-odds, float64 (n,), NaN without a score; status, int (n,), of
-            `tfpipeline.serving.status`.
+            Log-odds, float64 (n,). A clip's score is the mean of its windows'.
         """
         windows = np.asarray(windows, np.float32)
         if windows.ndim != 2:
             raise ValueError(f"windows must be (n, samples). Received: shape {windows.shape}.")
-        found = self._ask(
-            "serving_default", "waveform", windows, windows.shape[1], ("score", "status")
-        )
-        return found["score"].astype(np.float64), found["status"].astype(int)
+        found = self._ask("windows", "windows", windows, windows.shape[1], ("score",))
+        return found["score"].astype(np.float64)
 
     def score_audio(self, audio: Sequence[bytes]) -> list[dict]:
         """Scores WAV files.
@@ -134,27 +129,15 @@ class Client:
             A dict a file, in their order: `score`, `llr`, `probability` (NaN without a score) and
             `status`.
         """
-        self._check_all(audio)
+        if isinstance(audio, bytes):
+            raise ValueError("audio must be a list of files' bytes. Received: the bytes of one.")
+        for own in audio:
+            self.check_size(own)
         found = self._ask("audio_bytes", "audio", audio, None, SCORES)
-        return [_scores(found, row) for row in range(len(audio))]
-
-    def segment_audio(self, audio: Sequence[bytes]) -> list[dict]:
-        """Scores WAV files and each of their windows.
-
-        Args:
-            audio: the files' bytes.
-        Returns:
-            As `score_audio`, and `windows`, their number, with a list each of `window_score`
-            (log-odds) and `window_start` (seconds).
-        """
-        self._check_all(audio)
-        found = self._ask("audio_segments", "audio", audio, None, SEGMENTS)
-        rows = []
-        for row in range(len(audio)):
-            windows = int(found["windows"][row])
-            own = {name: found[name][row][:windows].tolist() for name in PER_WINDOW}
-            rows.append({**_scores(found, row), "windows": windows, **own})
-        return rows
+        return [
+            {name: (int if name == "status" else float)(found[name][row]) for name in SCORES}
+            for row in range(len(audio))
+        ]
 
     def check_size(self, audio: bytes) -> None:
         """Checks that one recording fits a request.
@@ -169,12 +152,6 @@ class Client:
                 f"recording of {len(audio)} bytes, which makes one of {size}. Cut it, or raise the "
                 f"limit of client and server."
             )
-
-    def _check_all(self, audio: Sequence[bytes]) -> None:
-        if isinstance(audio, bytes):
-            raise ValueError("audio must be a list of files' bytes. Received: the bytes of one.")
-        for own in audio:
-            self.check_size(own)
 
     def _ask(
         self,
@@ -197,7 +174,7 @@ class Client:
             answers.append(found)
         if not answers:
             return {own: np.zeros(0) for own in outputs}
-        return {own: _joined([found[own] for found in answers]) for own in outputs}
+        return {own: np.concatenate([found[own] for found in answers]) for own in outputs}
 
     def _batches(self, rows: Iterable[np.ndarray | bytes]) -> Iterator[list[bytes]]:
         batch, size = [], _FRAME_BYTES
@@ -221,28 +198,9 @@ class Client:
 
     def _check_answer(self, found: dict[str, np.ndarray], rows: int) -> None:
         for name, value in found.items():
-            dimensions = 2 if name in PER_WINDOW else 1
             numeric = name == "contract" or value.dtype.kind in "fiu"
-            if value.ndim != dimensions or len(value) != rows or not numeric:
+            if value.ndim != 1 or len(value) != rows or not numeric:
                 raise ConnectionError(
                     f"{self.address}: expected {name} for each of {rows} rows. Received: "
                     f"{value.dtype} {value.shape}. Is it an export of tfpipeline?"
                 )
-
-
-def _scores(found: dict[str, np.ndarray], row: int) -> dict:
-    scores = {name: float(found[name][row]) for name in ("score", "llr", "probability")}
-    return {**scores, "status": int(found["status"][row])}
-
-
-def _joined(values: list[np.ndarray]) -> np.ndarray:
-    """The rows of several answers; what differs in width is filled up with NaN."""
-    if values[0].ndim == 1:
-        return np.concatenate(values)
-    widest = max(value.shape[1] for value in values)
-    return np.concatenate(
-        [
-            np.pad(value, ((0, 0), (0, widest - value.shape[1])), constant_values=np.nan)
-            for value in values
-        ]
-    )
