@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from tfpipeline.cli import (
@@ -22,8 +22,6 @@ from tfpipeline.cli import (
     run_command,
     run_folder,
 )
-
-MOST_FEATURES = 8  # of an explanation, in the terminal
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -98,24 +96,25 @@ def _predict(flags: argparse.Namespace) -> int:
     quiet_tensorflow()
     from tfpipeline.prediction.pictures import explanations, timelines
     from tfpipeline.prediction.rows import RowFile
+    from tfpipeline.workflows.predict import predict_names, row_printer
 
     scorer = _open_scorer(flags)
     extras: list[Callable] = []
     if flags.explain:
         extras.append(explanations(names, Path(flags.explain_to), scorer))
-    if flags.timeline_to:
+    timelines_too = bool(flags.timeline_to)
+    if timelines_too:
         extras.append(timelines(names, Path(flags.timeline_to), scorer.threshold))
-    failed = 0
-    with ExitStack() as stack:
-        file = None
-        if flags.out:
-            own = {"judge": scorer.name, "fingerprint": scorer.fingerprint}
-            file = RowFile(Path(flags.out), own, flags.resume, flags.overwrite)
-            stack.callback(file.close)
-            failed = sum(name in file.failed for name in names)
-            names = [name for name in names if name not in file.done]
-        failed += _judge_files(flags, names, scorer, extras, file, stack)
-    return SOME_FAILED if failed else OK
+    if not flags.out:
+        form = "json" if flags.json else "csv" if flags.csv else "table"
+        failed = predict_names(names, scorer, row_printer(names, form), extras, timelines_too)
+        return SOME_FAILED if failed else OK
+    judge = {"judge": scorer.name, "fingerprint": scorer.fingerprint}
+    with closing(RowFile(Path(flags.out), judge, flags.resume, flags.overwrite)) as file:
+        earlier = sum(name in file.failed for name in names)
+        names = [name for name in names if name not in file.done]
+        failed = predict_names(names, scorer, file.add, extras, timelines_too)
+    return SOME_FAILED if earlier + failed else OK
 
 
 def _check_flags(flags: argparse.Namespace) -> None:
@@ -135,88 +134,6 @@ def _open_scorer(flags: argparse.Namespace):
     from tfpipeline.serving.client.client import open_client
 
     return RemoteScorer(open_client(flags.server), flags.server)
-
-
-def _judge_files(flags: argparse.Namespace, names, scorer, extras, file, stack: ExitStack) -> int:
-    """Judges files and puts their rows where they belong; returns how many failed."""
-    from tfpipeline.prediction.inputs import audio_from_pipe, is_pipe
-    from tfpipeline.prediction.predict_files import error_line, make_row, score_files
-    from tfpipeline.prediction.progress import ProgressBar
-    from tfpipeline.prediction.recordings import Recording
-
-    def readings() -> Iterator[Recording]:
-        for name in names:
-            path = name
-            if is_pipe(name):
-                path = stack.enter_context(audio_from_pipe(name))
-            yield Recording(path, name, scorer.window, bool(flags.timeline_to))
-
-    tell = _teller(flags, names, file)
-    failed = 0
-    bar = stack.enter_context(ProgressBar(names))
-    for recording in score_files(readings(), scorer, bar.scored):
-        row = make_row(recording, scorer)
-        for extra in extras:
-            row |= extra(recording, row)
-        bar.clear()
-        if recording.error:
-            failed += 1
-            print(f"error: {error_line(recording)}", file=sys.stderr, flush=True)
-        tell(row)
-        bar.judged()
-    return failed
-
-
-def _teller(flags: argparse.Namespace, names: list[str], file) -> Callable[[dict], None]:
-    """What becomes of a row."""
-    from tfpipeline.prediction.rows import TableLines, csv_line, json_line
-
-    if file:
-        return file.add
-    if flags.json:
-        return lambda row: print(json_line(row), flush=True)
-    if flags.csv:
-        print(csv_line(), flush=True)
-        return lambda row: print(csv_line(row), flush=True)
-    table = TableLines(names)
-    header = [table.header()]
-
-    def tell(row: dict) -> None:
-        for line in (*header, table.line(row)):
-            print(line, flush=True)
-        header.clear()
-        for remark in row["remarks"]:
-            print(f"   {remark}", flush=True)
-        if "contributions" in row:
-            _print_explanation(row)
-        for key in ("picture", "timeline"):
-            if row.get(key):
-                print(f"   {key}: {row[key]}", flush=True)
-
-    return tell
-
-
-def _print_explanation(row: dict) -> None:
-    """The features that did most for a score."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown, rest = row["contributions"][:MOST_FEATURES], row["contributions"][MOST_FEATURES:]
-    table = Table(
-        box=SIMPLE, title=Text(f"{row['path']}: why {row['score']:+.3f}"), title_justify="left"
-    )
-    table.add_column("feature")
-    table.add_column("value", justify="right")
-    table.add_column("adds to the score", justify="right")
-    table.add_row("(before any feature)", "", f"{row['base']:+.3f}")
-    for own in shown:
-        table.add_row(own["feature"], f"{own['value']:.4g}", f"{own['contribution']:+.3f}")
-    if rest:
-        total = sum(own["contribution"] for own in rest)
-        table.add_row(f"({len(rest)} others)", "", f"{total:+.3f}")
-    Console().print(table)
 
 
 if __name__ == "__main__":

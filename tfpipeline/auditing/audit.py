@@ -38,7 +38,7 @@ def audit_clips(clips: pd.DataFrame, audio, data: str, most_clips: int = MOST_CL
 
     Args:
         clips: a manifest with parts.
-        audio: of the same clips, a `data.opening.Audio`.
+        audio: of the same clips, a `data.clip_audio.Audio`.
         data: the corpus's name.
         most_clips: a larger corpus is judged by so many clips, drawn at random.
     Returns:

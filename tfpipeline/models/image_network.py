@@ -53,7 +53,7 @@ def image_network(backbone: str) -> Callable[..., keras.Model]:
         Args:
             frames: of the window; needed where the image has one size.
             n_mels: mel bands.
-            weights: what training begins with: `imagenet`, `none` or a path; see `models.weights`.
+            weights: what training begins with: `imagenet`, `none` or a path; see `pretrained`.
             image_channels: how one channel becomes three: `repeat`; `deltas`, the spectrogram and
                 its first and second change over time; or `learned`, a 1 × 1 convolution that begins
                 as `repeat`.

@@ -1,0 +1,109 @@
+"""Prediction over files: what `tfpipeline predict` does, in order.
+
+1. Files are read ahead in threads, cut into windows, and scored in batches (`predict_files`).
+2. Each gets a row: score, probability, verdict or why there is none (`rows`).
+3. Explanations and timelines are added, and the row goes to the terminal or to a file.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tfpipeline.prediction.inputs import audio_from_pipe, is_pipe
+from tfpipeline.prediction.predict_files import error_line, make_row, score_files
+from tfpipeline.prediction.progress import ProgressBar
+from tfpipeline.prediction.recordings import Recording
+from tfpipeline.prediction.rows import TableLines, csv_line, json_line
+from tfpipeline.prediction.scorers import Scorer
+
+MOST_FEATURES = 8  # of an explanation, in the terminal
+
+
+def predict_names(
+    names: Sequence[str],
+    scorer: Scorer,
+    write_row: Callable[[dict], None],
+    extras: Sequence[Callable[[Recording, dict], dict]] = (),
+    spectrograms: bool = False,
+) -> int:
+    """Judges files, and hands their rows on in order.
+
+    Args:
+        names: paths, FIFOs, or `-` for audio on standard input.
+        scorer: gives the scores.
+        write_row: takes each row as it is ready.
+        extras: from a finished recording and its row, what is added to the row.
+        spectrograms: keep those of the recordings, for timelines.
+    Returns:
+        How many files could not be judged.
+    """
+    failed = 0
+    with ExitStack() as stack:
+
+        def recordings() -> Iterator[Recording]:
+            for name in names:
+                path = stack.enter_context(audio_from_pipe(name)) if is_pipe(name) else name
+                yield Recording(path, name, scorer.window, spectrograms)
+
+        bar = stack.enter_context(ProgressBar(names))
+        for recording in score_files(recordings(), scorer, bar.scored):
+            row = make_row(recording, scorer)
+            for extra in extras:
+                row |= extra(recording, row)
+            bar.clear()
+            if recording.error:
+                failed += 1
+                print(f"error: {error_line(recording)}", file=sys.stderr, flush=True)
+            write_row(row)
+            bar.judged()
+    return failed
+
+
+def row_printer(names: Sequence[str], form: str) -> Callable[[dict], None]:
+    """What prints a row: as `json`, `csv`, or a line of a `table`."""
+    if form == "json":
+        return lambda row: print(json_line(row), flush=True)
+    if form == "csv":
+        print(csv_line(), flush=True)
+        return lambda row: print(csv_line(row), flush=True)
+    table = TableLines(names)
+    header = [table.header()]
+
+    def tell(row: dict) -> None:
+        for line in (*header, table.line(row)):
+            print(line, flush=True)
+        header.clear()
+        for remark in row["remarks"]:
+            print(f"   {remark}", flush=True)
+        if "contributions" in row:
+            _print_explanation(row)
+        for key in ("picture", "timeline"):
+            if row.get(key):
+                print(f"   {key}: {row[key]}", flush=True)
+
+    return tell
+
+
+def _print_explanation(row: dict) -> None:
+    """The features that did most for a score."""
+    shown, rest = row["contributions"][:MOST_FEATURES], row["contributions"][MOST_FEATURES:]
+    table = Table(
+        box=SIMPLE, title=Text(f"{row['path']}: why {row['score']:+.3f}"), title_justify="left"
+    )
+    table.add_column("feature")
+    table.add_column("value", justify="right")
+    table.add_column("adds to the score", justify="right")
+    table.add_row("(before any feature)", "", f"{row['base']:+.3f}")
+    for own in shown:
+        table.add_row(own["feature"], f"{own['value']:.4g}", f"{own['contribution']:+.3f}")
+    if rest:
+        total = sum(own["contribution"] for own in rest)
+        table.add_row(f"({len(rest)} others)", "", f"{total:+.3f}")
+    Console().print(table)
