@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 from tiny import TINY
 
 import tfpipeline as tfp
-from tfpipeline import api, predict
+from tfpipeline import api, config, predict
+from tfpipeline.features import mel
 from tfpipeline.prediction import detector as detector_module
 
 SETTINGS = [value for flag, value in itertools.pairwise(TINY) if flag == "--set"]
@@ -151,7 +152,9 @@ def test_what_is_missing_says_what_to_do():
         tfp.load_clips("nothing")
 
 
-@pytest.mark.parametrize("module", [tfp, api, detector_module], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [tfp, api, detector_module, mel, config], ids=lambda module: module.__name__
+)
 def test_the_examples_of_the_docstrings(module):
     found = doctest.testmod(module, extraglobs={"tfp": tfp, "np": np}, optionflags=doctest.ELLIPSIS)
     assert found.failed == 0

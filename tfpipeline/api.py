@@ -198,7 +198,7 @@ def evaluate_scores(
     _, scores = checked(np.array([LABELS[word] for word in labels], int), np.asarray(scores, float))
     rows = pd.DataFrame({"label": labels, "score": scores})
     rows["speaker"] = list(groups) if groups is not None else UNKNOWN
-    rows = rows.assign(source=UNKNOWN, llr=np.nan, probability=np.nan)
+    rows = rows.assign(clip_id=range(len(rows)), source=UNKNOWN, llr=np.nan, probability=np.nan)
     evaluator = Evaluator(threshold) if groups is not None else Evaluator(threshold, rounds=0)
     return evaluator.full(rows, "the scores")
 

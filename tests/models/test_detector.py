@@ -55,7 +55,7 @@ def test_options_are_the_builders_own_and_typed():
         build(depth=3)
     with pytest.raises(ValueError, match=r"model\.channels must be a list, each an int.* 8\.5"):
         build(channels=[8, 8.5])
-    with pytest.raises(ValueError, match=r"a network must be one of cnn, baseline_cnn"):
+    with pytest.raises(ValueError, match=r"model.name must be one of cnn, baseline_cnn"):
         build_detector(Config(model=ModelConfig(name="transformer")))
 
 

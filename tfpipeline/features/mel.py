@@ -65,6 +65,11 @@ class LogMel(keras.layers.Layer):
         ValueError: a setting is out of range or unknown.
     Reference:
         librosa 0.11: `feature.melspectrogram`, `filters.mel`, `power_to_db`.
+
+    Example:
+        >>> mel = LogMel(sample_rate=16_000, n_fft=512, hop_length=160, n_mels=80)
+        >>> mel(tf.zeros((2, 16_000))).shape
+        TensorShape([2, 101, 80])
     """
 
     def __init__(
