@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -45,14 +46,11 @@ CONTENTS = {
 def runs(tmp_path_factory, tiny_in_the_table, quick_audit):
     """Complete runs of two kinds out of one `--model trees`, and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "trees"
-    patch = pytest.MonkeyPatch()
-    for name in CLASSIFIERS:
-        if name not in ("lightgbm", "histgb"):
-            patch.delitem(FAMILIES, name)
-    try:
+    with mock.patch.dict(FAMILIES):
+        for name in CLASSIFIERS:
+            if name not in ("lightgbm", "histgb"):
+                del FAMILIES[name]
         assert train.main(["--model", "trees", *TINY, "--run", str(folder)]) == 0
-    finally:
-        patch.undo()
     return folder
 
 

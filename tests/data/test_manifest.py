@@ -135,9 +135,7 @@ def test_rows_without_a_speaker_are_told(tmp_path):
 def test_a_leak_in_given_parts_is_refused_in_training_alone(tmp_path):
     parts = ["train", "train", "validation", "validation", "test", "test"]
     clips, _ = read_table(write(tmp_path, table(tmp_path, 3, part=parts, speaker=list("abcdea"))))
-    with pytest.raises(
-        ValueError, match=r"no speaker overlaps .* Received: a in test, train"
-    ):
+    with pytest.raises(ValueError, match=r"no speaker overlaps .* Received: a in test, train"):
         check_parts(clips, "table")
     check_parts(clips, "table", apart=())
 
