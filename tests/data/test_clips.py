@@ -74,10 +74,10 @@ def test_a_test_part_may_be_missing_but_has_both_classes():
 
 
 @pytest.mark.parametrize("column", ["speaker", "source"])
-def test_nobody_stands_on_two_sides(column):
+def test_no_value_overlaps_between_splits(column):
     clips = normalize_manifest(six_clips().assign(source=list("aabbcc")), "table")
     clips.loc[1, column] = "c"
-    with pytest.raises(ValueError, match=f"no {column} stands on two .* c in test, train"):
+    with pytest.raises(ValueError, match=f"no {column} overlaps between splits.* c in test, train"):
         check_parts(clips, "table")
 
 
