@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tfpipeline import corpus
-from tfpipeline.data import clip_audio as opening
+from tfpipeline.data import clip_audio
 from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.data.clips import corpus_fingerprint, read_manifest, write_manifest
 from tfpipeline.data.corpora import CORPORA, load_corpus, manifest
@@ -177,13 +177,13 @@ def test_the_cache_is_what_training_reads_and_a_stopped_one_goes_on(
     code, found = run(capsys, "cache", f"manifest:{bad_table}")
     assert found["decoded"] == 0
     asked = []
-    screen = opening.screen_clips
+    screen = clip_audio.screen_clips
 
     def counted(paths, keep):
         asked.append(len(paths))
         return screen(paths, keep)
 
-    monkeypatch.setattr(opening, "screen_clips", counted)
+    monkeypatch.setattr(clip_audio, "screen_clips", counted)
     kept, _, skipped = open_audio(load_corpus(f"manifest:{bad_table}"), "disk")
     assert (len(kept), len(skipped)) == (27, 1)
     assert asked == [1]  # the bad one alone

@@ -7,7 +7,7 @@ from matplotlib.image import imread
 
 from tfpipeline import predict, train
 from tfpipeline.data.corpora import CORPORA
-from tfpipeline.models import pretrained as weights
+from tfpipeline.models import pretrained
 
 SHORT = [
     "--data",
@@ -43,7 +43,7 @@ def test_a_pretrained_run_says_what_it_began_with(run):
     assert environment["pretrained"] == {
         "source": "imagenet",
         "file": "efficientnet-lite0-57934424.pth",
-        "sha256": weights.EFFICIENTNET_LITE0_SHA256,
+        "sha256": pretrained.EFFICIENTNET_LITE0_SHA256,
     }
     assert not any("scratch" in n for n in json.loads((run / "metrics.json").read_text())["notes"])
 
@@ -79,7 +79,7 @@ def test_weights_that_cannot_be_had_stop_before_any_clip_is_read(tmp_path, capsy
     def unread(path, split):
         raise AssertionError("the corpus was read")
 
-    monkeypatch.setattr(weights, "fetch", unreachable)
+    monkeypatch.setattr(pretrained, "fetch", unreachable)
     monkeypatch.setenv("TFPIPELINE_CACHE", str(tmp_path))
     monkeypatch.setitem(CORPORA, "tiny", unread)
     for more, message in (

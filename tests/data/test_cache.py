@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tfpipeline.data import clip_audio as opening
-from tfpipeline.data import screening
+from tfpipeline.data import clip_audio, screening
 from tfpipeline.data.cache import DecodedFiles
 from tfpipeline.data.clip_audio import open_audio
 
@@ -88,13 +87,13 @@ def test_several_writers_share_one_folder(speech, tmp_path, cache):
 
 def test_only_what_is_missing_is_decoded(tiny_corpus, cache, monkeypatch):
     asked = []
-    screen = opening.screen_clips
+    screen = clip_audio.screen_clips
 
     def counted(paths, keep):
         asked.append(len(paths))
         return screen(paths, keep)
 
-    monkeypatch.setattr(opening, "screen_clips", counted)
+    monkeypatch.setattr(clip_audio, "screen_clips", counted)
     open_audio(tiny_corpus[:5], "disk")
     open_audio(tiny_corpus, "disk")
     open_audio(tiny_corpus, "disk")
@@ -106,7 +105,7 @@ def test_auto_goes_to_the_disk_where_memory_would_not_do(
     most, tiny_corpus, cache, monkeypatch, capsys
 ):
     _, kept, _ = open_audio(tiny_corpus, "memory")
-    monkeypatch.setattr(opening, "free_bytes", lambda: most / opening.MEMORY_SHARE)
+    monkeypatch.setattr(clip_audio, "free_bytes", lambda: most / clip_audio.MEMORY_SHARE)
     _, audio, skipped = open_audio(tiny_corpus, "auto")
     spilled = most < 10**9
     assert ("of decoded audio go to" in capsys.readouterr().err) == spilled
@@ -117,7 +116,7 @@ def test_auto_goes_to_the_disk_where_memory_would_not_do(
             audio.waveform(np.int64(index)), kept.waveform(np.int64(index))
         )
     # What went to the disk is taken from there at once the next time.
-    monkeypatch.setattr(opening, "screen_clips", lambda paths, keep: screening.Screening())
+    monkeypatch.setattr(clip_audio, "screen_clips", lambda paths, keep: screening.Screening())
     if spilled:
         _, audio, _ = open_audio(tiny_corpus, "auto")
         np.testing.assert_array_equal(audio.waveform(np.int64(3)), kept.waveform(np.int64(3)))
@@ -125,8 +124,8 @@ def test_auto_goes_to_the_disk_where_memory_would_not_do(
 
 def test_a_full_disk_is_told_before_it_is_full(tiny_corpus, monkeypatch):
     usage = type("usage", (), {"free": 1000})
-    monkeypatch.setattr(opening, "free_bytes", lambda: 0)
-    monkeypatch.setattr(opening.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(clip_audio, "free_bytes", lambda: 0)
+    monkeypatch.setattr(clip_audio.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(ValueError, match=r"are free\. Name another folder in TFPIPELINE_CACHE"):
         open_audio(tiny_corpus, "auto")
 

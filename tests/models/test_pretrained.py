@@ -10,7 +10,7 @@ from random_weights import random_images, random_state_dict
 from safetensors.numpy import save_file
 from torch_files import save_state_dict
 
-from tfpipeline.models import pretrained as weights
+from tfpipeline.models import pretrained
 from tfpipeline.models.backbones import BACKBONES
 from tfpipeline.models.pretrained import Pretrained, load_pretrained, torch_shapes
 from tfpipeline.models.weight_files import KERAS_HUB_RESNET18, _torch_names
@@ -30,7 +30,7 @@ def arrays(network):
 
 @pytest.fixture(scope="module")
 def features(network, arrays):
-    weights.assign_weights(network, arrays, "random")
+    pretrained.assign_weights(network, arrays, "random")
     return network(IMAGES, training=False).numpy()
 
 
@@ -110,7 +110,7 @@ def test_weights_of_another_network_are_refused_and_change_nothing(
     other = dict(arrays)
     change(other)
     with pytest.raises(ValueError, match=message):
-        weights.assign_weights(network, other, "other")
+        pretrained.assign_weights(network, other, "other")
     np.testing.assert_array_equal(network(IMAGES, training=False).numpy(), features)
 
 
@@ -144,7 +144,7 @@ def test_without_a_network_the_ways_are_named(network, monkeypatch, tmp_path):
     def unreachable(download, folder):
         raise ConnectionError(f"{download.url} could not be downloaded. Received: no route.")
 
-    monkeypatch.setattr(weights, "fetch", unreachable)
+    monkeypatch.setattr(pretrained, "fetch", unreachable)
     with pytest.raises(ConnectionError, match=r"Three ways: .*\.safetensors.*model\.weights=none"):
         load_pretrained(network, "resnet18", "imagenet")
 

@@ -11,7 +11,6 @@ from tensorflow.python.framework.func_graph import FuncGraph
 
 from tfpipeline import train, tune
 from tfpipeline.config import CONFIGS, load_config
-from tfpipeline.data import clip_audio as opening
 from tfpipeline.data.automatic_splits import hold_out_attacks
 from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.training.selection import Selection
@@ -19,6 +18,7 @@ from tfpipeline.tuning import trial as trials
 from tfpipeline.tuning.objective import Objective, grouped_folds
 from tfpipeline.tuning.records import best_record, read_records
 from tfpipeline.tuning.trial import TrialContext, judge_on_validation
+from tfpipeline.workflows import tune as workflow
 
 TINY = ["--data", "tiny", "--set", "data.unseen_attacks=[hifigan]"]
 SMALL_CNN = [
@@ -77,9 +77,9 @@ def searched(tmp_path_factory, tiny_in_the_table):
     argv = [*TREES, "--space", space, "--algorithm", "random", "--max-trials", "6"]
     seen = []
     patch = pytest.MonkeyPatch()
-    opened = opening.open_audio
+    opened = workflow.open_audio
     patch.setattr(
-        opening, "open_audio", lambda clips, *how: seen.append(clips) or opened(clips, *how)
+        workflow, "open_audio", lambda clips, *how: seen.append(clips) or opened(clips, *how)
     )
     try:
         assert tune.main([*argv, "--run", str(folder / "run")]) == 0
