@@ -80,6 +80,7 @@ def _rich_bar(unit: str):
         *count,
         *times,
         console=Console(stderr=True),
+        get_time=lambda: time.monotonic(),  # one clock for both
         auto_refresh=False,
         transient=True,
         redirect_stdout=False,
