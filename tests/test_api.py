@@ -100,7 +100,7 @@ def test_an_export_is_the_next_version(detector, tmp_path):
     assert detector.export(tmp_path / "served", check=False).name == "2"
 
 
-def test_fit_leaves_a_run(tiny_corpus, tmp_path, monkeypatch):
+def test_fit_leaves_a_run(tiny_corpus, without_export, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tiny_corpus.to_csv("clips.csv", index=False)
     clips = tfp.load_clips("clips.csv")
