@@ -164,7 +164,12 @@ def _serve_batches(folder: str, decoder: str) -> int:
     """A process of `_batches`: a line comes in, a round is run, clips/s go out."""
     import pandas as pd
 
-    from tfpipeline.data.pipeline import open_audio, scoring_batches
+    from tfpipeline.data.pipeline import scoring_batches
+
+    try:
+        from tfpipeline.data.clip_audio import open_audio
+    except ImportError:  # a checkout of before
+        from tfpipeline.data.pipeline import open_audio
 
     clips = pd.DataFrame({"path": sorted(str(path) for path in Path(folder).iterdir())})
     batches = None
