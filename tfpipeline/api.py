@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -214,10 +215,6 @@ def _corpus(name: str) -> str:
 def _config(
     model: str | Config, clips: pd.DataFrame | None, epochs, seed, settings: Sequence[str]
 ) -> Config:
-    import json
-
-    from tfpipeline.config import config_to_yaml
-
     changes = list(settings)
     if epochs is not None:
         changes.append(f"training.epochs={epochs}")
@@ -227,13 +224,7 @@ def _config(
         corpus = clips.attrs.get("corpus", "manifest:clips")
         changes.append(f"data.corpus={json.dumps(corpus)}")
     if isinstance(model, Config):
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{model.name}.yaml"
-            path.write_text(config_to_yaml(model), encoding="utf-8")
-            return load_config(path, changes)
+        return model.override(changes)
     path = Path(model)
-    return load_config(
-        path if path.suffix in (".yaml", ".yml") else CONFIGS / f"{model}.yaml", changes
-    )
+    named = path.suffix not in (".yaml", ".yml")
+    return load_config(CONFIGS / f"{model}.yaml" if named else path, changes)

@@ -368,6 +368,13 @@ class Config(Section):
             _put(raw, key, value, f"{source}: {key}")
         return config_from_dict(raw, source)
 
+    def override(self, overrides: list[str] | tuple[str, ...], source: str = "config") -> Config:
+        """`replace` with texts such as `training.epochs=3`, as `load_config` takes them."""
+        raw = self.model_dump(mode="json")
+        for text in overrides:
+            _override(raw, text)
+        return config_from_dict(raw, source)
+
     @model_validator(mode="after")
     def _check(self):
         # What only a layer or a model can judge is left to it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tfpipeline.data.audio.wav import wav_bytes
 from tfpipeline.models.attribution import Evidence, explain_window
 from tfpipeline.models.families import find_family
 from tfpipeline.prediction.explanation import Explanation, open_explainer
@@ -92,7 +92,7 @@ class Detector:
         Example:
             >>> detector.predict((np.zeros(64_000), 16_000))    # doctest: +SKIP
             Traceback (most recent call last):
-            ValueError: waveform: it is silent ...
+            ValueError: waveform: silent. ...
         """
         recording = self._read([_source(audio)])[0]
         if recording.error:
@@ -147,15 +147,10 @@ class Detector:
         Raises:
             ValueError: as `predict`; or the model's scores cannot be taken apart.
         """
-        from tfpipeline.data.audio.decode import decode
-
-        source, name = _source(audio)
-        recording = self._read([(source, name)])[0]
+        recording = self._read([_source(audio)])[0]
         if recording.error:
             raise recording.error
-        decoded = decode(source, name)
-        channels = decoded.waveform.reshape(len(decoded.channels), -1)
-        waveform = channels[recording.channels.index(recording.judged()[0])]
+        waveform = recording.judged_waveform()
         run, network = self._scorer.run, self._scorer.detector
         if not find_family(run.config.model.name).is_classical:
             return explain_window(network, waveform, self.threshold)
@@ -206,8 +201,6 @@ def _source(audio: Audio) -> tuple[str | bytes, str]:
 
 
 def _wav(waveform: np.ndarray, rate: int) -> bytes:
-    import soundfile
-
     waveform = np.asarray(waveform)
     if not np.issubdtype(waveform.dtype, np.floating) or waveform.ndim not in (1, 2):
         raise ValueError(
@@ -220,6 +213,4 @@ def _wav(waveform: np.ndarray, rate: int) -> bytes:
         )
     if int(rate) != rate or rate <= 0:
         raise ValueError(f"the sample rate must be a whole number of Hz. Received: {rate!r}")
-    contents = io.BytesIO()
-    soundfile.write(contents, waveform, int(rate), format="WAV", subtype="FLOAT")
-    return contents.getvalue()
+    return wav_bytes(waveform, int(rate))

@@ -110,7 +110,7 @@ def explanations(names: Sequence[str], folder: Path, scorer: LocalScorer) -> Cal
                 file=sys.stderr,
             )
             return {}
-        waveform = _whole(recording)
+        waveform = recording.judged_waveform()
         if explainer:
             found = explainer.explain(waveform)
             return {"base": found.base, "contributions": found.table.to_dict("records")}
@@ -126,14 +126,6 @@ def explanations(names: Sequence[str], folder: Path, scorer: LocalScorer) -> Cal
         return {"picture": str(path)}
 
     return explain
-
-
-def _whole(recording: Recording) -> np.ndarray:
-    """The waveform of the channel that was judged."""
-    from tfpipeline.data.audio.decode import decode
-
-    whole = decode(recording.path, recording.name).waveform.reshape(len(recording.channels), -1)
-    return whole[recording.channels.index(recording.judged()[0])]
 
 
 def _stem(name: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfpipeline.data.audio import SAMPLE_RATE, SILENCE_DBFS
 from tfpipeline.data.audio.bandwidth import Bandwidth
-from tfpipeline.data.audio.decode import opened
+from tfpipeline.data.audio.decode import decode, opened
 from tfpipeline.data.audio.windows import stream_windows
 from tfpipeline.features.spectrogram import LongSpectrogram
 from tfpipeline.prediction.abstention import Activity
@@ -117,6 +117,11 @@ class Recording:
         scores = np.split(np.array(self.scores), ends[:-1])
         highest = int(np.argmax([own.mean() for own in scores]))
         return self.channels[highest], scores[highest]
+
+    def judged_waveform(self) -> np.ndarray:
+        """The whole waveform of the channel that `judged` names, float32 (samples,)."""
+        whole = decode(self.path, self.name).waveform.reshape(len(self.channels), -1)
+        return whole[self.channels.index(self.judged()[0])]
 
     def _all_windows(self) -> Iterator[np.ndarray]:
         with opened(self.path, self.name) as recording:

@@ -209,10 +209,10 @@ def _samples(raw: bytes, kind: str) -> np.ndarray:
     return samples if bits is None else samples / np.float32(2**bits)
 
 
-def wav_bytes(waveform: np.ndarray) -> bytes:
-    """A waveform, float32 (samples,) at `SAMPLE_RATE`, as a WAV file of floats."""
+def wav_bytes(waveform: np.ndarray, rate: int = SAMPLE_RATE) -> bytes:
+    """A waveform, float32 (samples,) or (samples, channels), as a WAV file of floats."""
     import soundfile
 
     file = io.BytesIO()
-    soundfile.write(file, waveform, SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    soundfile.write(file, waveform, rate, format="WAV", subtype="FLOAT")
     return file.getvalue()
