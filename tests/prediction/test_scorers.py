@@ -41,7 +41,9 @@ def test_the_contract_takes_the_place_of_the_run():
 
 
 def test_bad_contracts_are_refused():
-    with pytest.raises(ValueError, match=r"grpc://here: schema must be 2\. Received: 1\.") as old:
+    with pytest.raises(
+        ValueError, match=r"grpc://here: schema must be 2 or 3\. Received: 1"
+    ) as old:
         RemoteScorer(FakeClient(schema=1), "grpc://here")
     assert "Export again with this one" in str(old.value)
     assert "\n" not in str(old.value)
