@@ -68,11 +68,11 @@ def test_a_silent_window_of_a_clip_gets_the_score_that_the_model_gives(speech):
     [
         (ValueError("it refuses the request"), UnusableError, "it refuses the request"),
         (np.array([1.0, np.nan]), UnusableError, "grpc://here gives no score of a window"),
-        (ConnectionError("gone"), ConnectionError, "gone"),
-        (TimeoutError("late"), TimeoutError, "late"),
+        (ConnectionError("it failed: out of memory"), UnusableError, "it failed: out of memory"),
+        (TimeoutError("no answer within 120 s"), UnusableError, "no answer within 120 s"),
     ],
 )
-def test_refusals_and_failures_are_told_apart(speech, answer, error, message):
+def test_what_the_server_cannot_score_is_refused(speech, answer, error, message):
     class Refusing(FakeClient):
         def score_windows(self, windows):
             if isinstance(answer, Exception):
@@ -81,4 +81,26 @@ def test_refusals_and_failures_are_told_apart(speech, answer, error, message):
 
     with pytest.raises(error, match=message) as raised:
         RemoteScorer(Refusing(), "grpc://here").score_windows(speech[:2])
-    assert getattr(raised.value, "kind", "refused") == "refused"
+    assert raised.value.kind == "refused"
+
+
+@pytest.mark.parametrize(
+    ("failure", "lost"),
+    [
+        (ConnectionError("6 tries failed"), ConnectionError("contract: 6 tries failed")),
+        (TimeoutError("late"), TimeoutError("contract: late")),
+        (ValueError("Servable not found"), ValueError("contract: Servable not found")),
+    ],
+)
+def test_a_server_that_is_lost_is_no_refusal(speech, failure, lost):
+    class Lost(FakeClient):
+        def score_windows(self, windows):
+            self.contract = self.fail
+            raise failure
+
+        def fail(self):
+            raise lost
+
+    with pytest.raises(type(lost), match="^contract: ") as raised:
+        RemoteScorer(Lost(), "grpc://here").score_windows(speech[:2])
+    assert not isinstance(raised.value, UnusableError)
