@@ -101,6 +101,6 @@ def test_a_server_that_is_lost_is_no_refusal(speech, failure, lost):
         def fail(self):
             raise lost
 
-    with pytest.raises(type(lost), match="^contract: ") as raised:
+    with pytest.raises(type(lost), match=r"^contract: ") as raised:
         RemoteScorer(Lost(), "grpc://here").score_windows(speech[:2])
     assert not isinstance(raised.value, UnusableError)

@@ -20,7 +20,7 @@ from tfpipeline.prediction.inputs import audio_from_pipe, is_pipe
 from tfpipeline.prediction.predict_files import error_line, make_row, score_files
 from tfpipeline.prediction.progress import ProgressBar
 from tfpipeline.prediction.recordings import Recording
-from tfpipeline.prediction.rows import TableLines, csv_line, json_line
+from tfpipeline.prediction.rows import TableLines, csv_line, json_line, printable
 from tfpipeline.prediction.scorers import Scorer
 
 MOST_FEATURES = 8  # of an explanation, in the terminal
@@ -71,6 +71,8 @@ def row_printer(names: Sequence[str], form: str) -> Callable[[dict], None]:
     if form == "json":
         return lambda row: print(json_line(row), flush=True)
     if form == "csv":
+        if hasattr(sys.stdout, "reconfigure"):  # names that are no UTF-8 keep their bytes
+            sys.stdout.reconfigure(errors="surrogateescape")
         print(csv_line(), flush=True)
         return lambda row: print(csv_line(row), flush=True)
     table = TableLines(names)
@@ -86,7 +88,7 @@ def row_printer(names: Sequence[str], form: str) -> Callable[[dict], None]:
             _print_explanation(row)
         for key in ("picture", "timeline"):
             if row.get(key):
-                print(f"   {key}: {row[key]}", flush=True)
+                print(f"   {key}: {printable(row[key])}", flush=True)
 
     return tell
 
@@ -94,9 +96,8 @@ def row_printer(names: Sequence[str], form: str) -> Callable[[dict], None]:
 def _print_explanation(row: dict) -> None:
     """The features that did most for a score."""
     shown, rest = row["contributions"][:MOST_FEATURES], row["contributions"][MOST_FEATURES:]
-    table = Table(
-        box=SIMPLE, title=Text(f"{row['path']}: why {row['score']:+.3f}"), title_justify="left"
-    )
+    title = Text(f"{printable(row['path'])}: why {row['score']:+.3f}")
+    table = Table(box=SIMPLE, title=title, title_justify="left")
     table.add_column("feature")
     table.add_column("value", justify="right")
     table.add_column("adds to the score", justify="right")
