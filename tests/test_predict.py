@@ -208,7 +208,7 @@ def test_a_killed_process_loses_no_row(run, clips, tmp_path, capsys):
 
 def test_timelines(run, clips, tmp_path, capsys):
     shutil.copy(clips / "a.wav", clips / "in" / "a.wav")
-    argv = ["--run", str(run), "--json", f"--timeline={tmp_path / 'over time'}", str(clips)]
+    argv = ["--run", str(run), "--json", "--timeline-to", f"{tmp_path / 'over time'}", str(clips)]
     assert predict.main(argv) == 1
     rows = rows_of(capsys)
     pictures = {row["path"]: row["timeline"] for row in rows}

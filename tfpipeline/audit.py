@@ -13,6 +13,7 @@ import sys
 from tfpipeline.cli import (
     OK,
     SOME_FAILED,
+    CommandParser,
     add_data_flag,
     corpus_from_flag,
     quiet_tensorflow,
@@ -22,7 +23,7 @@ from tfpipeline.cli import (
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and audits; returns the exit code: 1 if something leaks."""
-    parser = argparse.ArgumentParser(prog="python -m tfpipeline.audit", description=__doc__)
+    parser = CommandParser(prog="python -m tfpipeline.audit", description=__doc__)
     add_data_flag(parser, "the corpus", required=True)
     parser.add_argument("--out", metavar="FILE", help="write audit.json there too")
     parser.add_argument("--json", action="store_true", help="print audit.json instead of a table")

@@ -11,14 +11,14 @@ import json
 import sys
 from pathlib import Path
 
-from tfpipeline.cli import OK, SOME_FAILED, quiet_tensorflow, run_command
+from tfpipeline.cli import OK, SOME_FAILED, CommandParser, quiet_tensorflow, run_command
 
 MOST_HEADERS = 20_000  # files whose headers `inspect` reads; of larger corpora a random choice
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and runs a sub-command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tfpipeline.corpus", description=__doc__)
+    parser = CommandParser(prog="python -m tfpipeline.corpus", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, body, help: str, corpus: bool = True) -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tfpipeline.cli import (
     OK,
     SAVED_MODELS,
+    CommandParser,
     add_data_flag,
     quiet_tensorflow,
     run_command,
@@ -25,7 +26,7 @@ from tfpipeline.runs import layout
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and evaluates; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tfpipeline.evaluate", description=__doc__)
+    parser = CommandParser(prog="python -m tfpipeline.evaluate", description=__doc__)
     parser.add_argument("--run", nargs="+", default=[], metavar="NAME-or-folder", help="runs")
     parser.add_argument("--scores", nargs="+", default=[], metavar="FILE", help="score files")
     parser.add_argument("--key", metavar="FILE", help="labels of score files that have none")

@@ -12,13 +12,13 @@ import json
 import sys
 from pathlib import Path
 
-from tfpipeline.cli import OK, quiet_tensorflow, run_command, run_folder
+from tfpipeline.cli import OK, CommandParser, quiet_tensorflow, run_command, run_folder
 from tfpipeline.runs import layout
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and exports; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tfpipeline.export", description=__doc__)
+    parser = CommandParser(prog="python -m tfpipeline.export", description=__doc__)
     parser.add_argument(
         "--run", nargs="+", required=True, metavar="NAME-or-folder", help="the runs to export"
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from tfpipeline.cli import (
     OK,
     SOME_FAILED,
+    CommandParser,
     add_data_flag,
     corpus_from_flag,
     quiet_tensorflow,
@@ -24,7 +25,7 @@ from tfpipeline.cli import (
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and extracts; returns the exit code: 1 if some clips cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m tfpipeline.extract", description=__doc__)
+    parser = CommandParser(prog="python -m tfpipeline.extract", description=__doc__)
     add_data_flag(parser, "the corpus (default: demo)")
     parser.add_argument(
         "--features", default="selected", help="baseline, selected (the default) or all"

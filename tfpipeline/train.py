@@ -14,6 +14,7 @@ import sys
 from tfpipeline.cli import (
     INTERRUPTED,
     OK,
+    CommandParser,
     add_config_flags,
     add_run_flag,
     config_from_flags,
@@ -28,7 +29,7 @@ RESUME = "Resume with the same command and --resume."
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and trains; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tfpipeline.train", description=__doc__)
+    parser = CommandParser(prog="python -m tfpipeline.train", description=__doc__)
     add_config_flags(parser)
     add_run_flag(parser, "where the run goes (default: saved_models/<config's name>)")
     parser.add_argument("--overwrite", action="store_true", help="replace a complete run")

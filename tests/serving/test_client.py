@@ -126,6 +126,19 @@ def test_a_server_that_is_not_there(protocol):
     assert len(naps) == 2
 
 
+@pytest.mark.parametrize(("protocol", "other"), [("grpc", "http"), ("http", "grpc")])
+def test_the_port_of_the_other_protocol_is_told_in_words(server, protocol, other):
+    policy = RetryPolicy(sleep=lambda seconds: pytest.fail("tried again"))
+    address = server.address(other).replace(other, protocol)
+    with open_client(address, policy) as client, pytest.raises(ConnectionError) as raised:
+        client.contract()
+    message = str(raised.value)
+    assert message.startswith(f"{address}: expected a ")
+    assert message.endswith(f"the address is {server.address(other)}.")
+    assert message.isascii()
+    assert message.isprintable()
+
+
 # Without TensorFlow
 
 
