@@ -55,7 +55,7 @@ def read_score_file(
         polarity: what a high score means, `spoof` or `bonafide`; default: the form's own.
         subset: which trials of the key count, see `score_keys.choose_subset`; default: `eval` where
             the key has such a subset, else all.
-        logits: the order of two logits, one of `LOGITS`; default: the header's, else the first.
+        logits: the order of two logits without a header, one of `LOGITS`; default: the first.
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the form is not known, a key is needed or does not fit; the row is named.
@@ -113,7 +113,8 @@ def _join(
     rows, notes = match_ids(
         scores["clip_id"].tolist(), labels["clip_id"].tolist(), source, str(key)
     )
-    told = labels.drop(columns=["clip_id", *NUMBERS[1:]], errors="ignore").iloc[rows]
+    # The key's ids, so that files of several systems are of the same clips.
+    told = labels.drop(columns=list(NUMBERS[1:]), errors="ignore").iloc[rows]
     told = told.set_axis(scores.index)
     if "label" in scores and (scores["label"] != told["label"]).any():
         row = int(np.flatnonzero(scores["label"] != told["label"])[0])
@@ -129,7 +130,7 @@ def _join(
         notes.append(f"subset {subset or DEFAULT_SUBSET}: {count}{why}")
     kept = chosen[rows]
     unscored = int(chosen.sum() - kept.sum())
-    return pd.concat([scores[["clip_id", "score"]], told], axis=1)[kept], unscored, notes
+    return told.assign(score=scores["score"])[kept], unscored, notes
 
 
 def _checked(scores: pd.DataFrame, source: str) -> pd.DataFrame:

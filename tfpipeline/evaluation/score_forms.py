@@ -62,7 +62,7 @@ def read_form(path: Path, logits: str | None = None) -> tuple[pd.DataFrame, str,
 
     Args:
         path: of the scores.
-        logits: the order of two logits, one of `LOGITS`; default: the header's, else the first.
+        logits: the order of two logits without a header, one of `LOGITS`; default: the first.
     Returns:
         The table, whose `score` is as in the file (of two logits: spoof - bonafide); one of the
         forms above; and words for the user. What is no number is kept as text.
@@ -92,8 +92,12 @@ def read_form(path: Path, logits: str | None = None) -> tuple[pd.DataFrame, str,
         if not len(table):
             raise ValueError(f"{path}: expected a row a clip. Received: 0 rows.")
         if not scored:
-            table = table.rename(columns={pair[0]: "logit 1", pair[1]: "logit 2"})
-            form, logits = "logits", logits or LOGITS[0]
+            if logits is not None:
+                raise ValueError(
+                    f"{path}: --logits is about lines without a header. Received: the columns "
+                    f"{' and '.join(pair)}, which say themselves what they are."
+                )
+            table, form = table.rename(columns={pair[0]: "logit 1", pair[1]: "logit 2"}), "logits"
         elif set(NEEDED) <= set(header):
             form = "tfpipeline"
         else:
@@ -103,7 +107,7 @@ def read_form(path: Path, logits: str | None = None) -> tuple[pd.DataFrame, str,
         form, columns = _recognize(text)
         text.check_cells(len(columns))
         table = pd.DataFrame(text.rows, columns=list(columns), dtype=str)
-        layout = f"lines `{' '.join(columns)}`"
+        layout = f"lines `{' '.join(columns).replace('clip_id', 'id')}`"
     if "label" in table:
         table["label"] = read_labels(table["label"], path)
         if "attack" in table:
@@ -162,7 +166,7 @@ def _refuse_doubtful_logits(text: TextTable, pairs: list[list[str]]) -> None:
         if set(column) <= {"0", "1", "0.0", "1.0"}:
             raise ValueError(
                 f"{text.path}: expected two logits a line. Received: {shown!r}, of which one "
-                "column holds 0 and 1 only. Numbers mean different things as labels: write the word."
+                "column holds 0 and 1 only. If it is a label, write the word."
             )
 
 
