@@ -138,15 +138,16 @@ def matrix_table(cells: Sequence[dict]) -> pd.DataFrame:
     return pd.DataFrame([{**cell, "notes": "; ".join(cell["notes"])} for cell in cells])
 
 
-def print_matrix(table: pd.DataFrame) -> None:
+def print_matrix(cells: Sequence[dict]) -> None:
     """Prints runs downwards and corpora across.
 
     Args:
-        table: of `matrix_table`.
+        cells: of `workflows.matrix.matrix_cells`.
     """
     from rich.table import Table
     from rich.text import Text
 
+    table = matrix_table(cells)
     corpora = list(dict.fromkeys(table["tested_on"]))
     shown = Table(
         title="trained on (down) and tested on (across)",
