@@ -11,6 +11,7 @@ import pandas as pd
 from tfpipeline.config import DataConfig
 from tfpipeline.data.automatic_splits import hold_out_attacks, split_by_best_group
 from tfpipeline.data.corpora import (
+    add2022,
     add2023,
     asvspoof5,
     asvspoof2019_la,
@@ -19,10 +20,13 @@ from tfpipeline.data.corpora import (
     cfad,
     codecfake,
     deep_voice,
+    dfadd,
     fake_or_real,
     in_the_wild,
     indictts,
+    librisevoc,
     mlaad,
+    sonar,
     spoofceleb,
     wavefake,
 )
@@ -50,11 +54,15 @@ _READERS = (
     fake_or_real,
     wavefake,
     mlaad,
+    add2022,
     add2023,
     spoofceleb,
     deep_voice,
     codecfake,
     cfad,
+    dfadd,
+    librisevoc,
+    sonar,
 )
 # The published data sets among them: licence, citation, layout, counts.
 DATA_SETS: dict[str, Corpus] = {reader.CORPUS.name: reader.CORPUS for reader in _READERS}

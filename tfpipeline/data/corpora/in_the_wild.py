@@ -20,6 +20,7 @@ CORPUS = Corpus(
     home="https://deepfake-total.com/in_the_wild",
     layout="meta.csv (file,speaker,label) and the audio files beside it",
     counts={ALL: (19_963, 11_816)},
+    arena=(19_963, 11_816),
 )
 LABELS = {"bonafide": "bonafide", "spoof": "spoof"}
 
