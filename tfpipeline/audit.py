@@ -1,13 +1,12 @@
 """Audits a corpus before training: `python -m tfpipeline.audit --data demo`.
 
-Can the label be told from silence, level, bandwidth, file format? Does a recording stand on two
-sides? The exit code is 1 where something leaks.
+Can the label be told from silence, level, bandwidth, file format? Does a recording overlap between
+splits? The exit code is 1 where something leaks.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from tfpipeline.cli import (
@@ -16,7 +15,7 @@ from tfpipeline.cli import (
     CommandParser,
     add_data_flag,
     corpus_from_flag,
-    quiet_tensorflow,
+    print_result,
     run_command,
 )
 
@@ -32,22 +31,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _audit(flags: argparse.Namespace) -> int:
-    quiet_tensorflow()
-
-    from tfpipeline.auditing.audit import audit_clips, print_audit
+    from tfpipeline.auditing.audit import print_audit
     from tfpipeline.config import DataConfig
-    from tfpipeline.data.clip_audio import open_audio
-    from tfpipeline.data.corpora import load_clips
     from tfpipeline.files.atomic import write_json
+    from tfpipeline.workflows.corpus import audit_corpus
 
-    data = DataConfig(corpus=corpus_from_flag(flags.data))
-    clips, audio, skipped = open_audio(load_clips(data))
-    if len(skipped):
-        print(f"{len(skipped)} clips cannot be used and are left out", file=sys.stderr)
-    audit = audit_clips(clips, audio, data.corpus_name)
+    audit = audit_corpus(DataConfig(corpus=corpus_from_flag(flags.data)))
     if flags.out:
         write_json(flags.out, audit)
-    print(json.dumps(audit, indent=2)) if flags.json else print_audit(audit)
+    print_result(audit, flags.json, print_audit)
     return SOME_FAILED if audit["verdict"] == "leak" else OK
 
 

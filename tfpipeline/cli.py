@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:  # pydantic would double the time of --help
     from tfpipeline.config import Config
@@ -78,6 +78,13 @@ def corpus_from_flag(given: list[str]) -> str | tuple[str, ...]:
     return given[0] if len(given) == 1 else tuple(given)
 
 
+def add_target_flags(parser: argparse.ArgumentParser, help: str) -> None:
+    """Adds `--run` for a run that is made, and what happens where it is there already."""
+    add_run_flag(parser, help)
+    parser.add_argument("--overwrite", action="store_true", help="replace a complete run")
+    parser.add_argument("--resume", action="store_true", help="resume a stopped run")
+
+
 def add_run_flag(parser: argparse.ArgumentParser, help: str, required: bool = False) -> None:
     """Adds `--run`, a name under `saved_models/` or a folder."""
     parser.add_argument("--run", metavar="NAME-or-folder", help=help, required=required)
@@ -115,17 +122,21 @@ def check_row_flags(flags: argparse.Namespace) -> None:
         raise ValueError("--resume continues a file, --overwrite replaces it. Take one of them.")
 
 
-def config_from_flags(flags: argparse.Namespace) -> Config:
+def config_from_flags(flags: argparse.Namespace, model: str | None = None) -> Config:
     """The config that the flags name, with their changes laid over it.
 
+    Args:
+        flags: of `add_config_flags`.
+        model: instead of `--model`.
     Raises:
         ValueError, FileNotFoundError: as `load_config`; or neither --model nor --config is given.
     """
     from tfpipeline.config import CONFIGS, config_names, load_config
 
-    if not flags.model and not flags.config:
+    model = model or flags.model
+    if not model and not flags.config:
         raise ValueError(f"--model or --config is needed. Models: {', '.join(config_names())}.")
-    path = flags.config or CONFIGS / f"{flags.model}.yaml"
+    path = flags.config or CONFIGS / f"{model}.yaml"
     overrides = list(flags.overrides)
     if flags.data:
         # As an override, since what else is set may hold for several corpora only. JSON is YAML.
@@ -157,13 +168,33 @@ def quiet_tensorflow() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
+def print_result(
+    result: Any, as_json: bool, show: Callable[[Any], None] | str, indent: int | None = 2
+) -> None:
+    """Prints the result of a command.
+
+    Args:
+        result: JSON-ready.
+        as_json: whether `--json` is given.
+        show: what else prints it for people, or a line with the result's keys in braces.
+        indent: of the JSON; None: all in one line.
+    """
+    if as_json:
+        print(json.dumps(result, indent=indent))
+    elif isinstance(show, str):
+        print(show.format_map(result))
+    else:
+        show(result)
+
+
 def run_command(body: Callable[[], int], interrupted: str = "stopped.") -> int:
     """Runs a command's body; what a user can fix becomes one line and an exit code.
 
     Args:
         body: does the work and returns an exit code.
-        interrupted: said after Ctrl-C.
+        interrupted: the message after Ctrl-C.
     """
+    quiet_tensorflow()
     try:
         return body()
     except (ValueError, OSError) as error:

@@ -25,7 +25,7 @@ from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.splits import kept_apart, split_notes
 from tfpipeline.files.atomic import write_json, write_table
 from tfpipeline.models.detector import DetectorModel, model_options
-from tfpipeline.models.families import find_family
+from tfpipeline.models.families import FAMILIES, find_family
 from tfpipeline.models.pretrained import find_weights
 from tfpipeline.reporting.plots import draw_learning_curve
 from tfpipeline.reporting.report import Evaluation
@@ -102,6 +102,11 @@ def train_run(
     check_target(target, overwrite, resume)
     check_model(config)
     return _train(config, target, open_corpus(config, tests, clips), resume)
+
+
+def classical_models() -> list[str]:
+    """The models on hand-made features, which train on the same clips at once."""
+    return [name for name, family in FAMILIES.items() if family.is_classical]
 
 
 def train_classical(

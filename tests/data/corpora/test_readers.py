@@ -158,7 +158,7 @@ def test_counts_that_are_off_are_told(case, tmp_path, pieces, capsys):
 @pytest.mark.parametrize("corpus", DATA_SETS.values(), ids=lambda corpus: corpus.name)
 def test_every_data_set_states_what_it_is(corpus):
     assert corpus.name in CORPORA
-    for text in (corpus.title, corpus.what, corpus.licence, corpus.citation, corpus.layout):
+    for text in (corpus.title, corpus.what, corpus.license, corpus.citation, corpus.layout):
         assert text.strip() == text != ""
     assert corpus.home.startswith("http")
     assert set(corpus.counts) <= {"train", "validation", "test", "unseen", "all"}

@@ -32,7 +32,7 @@ class Corpus:
         name: as in `--data NAME:PATH`.
         title: as its authors call it.
         what: what is in it, in a line.
-        licence: as its authors state it.
+        license: as its authors state it.
         citation: the paper.
         home: where it is described or fetched.
         layout: what PATH must hold.
@@ -46,13 +46,18 @@ class Corpus:
     name: str
     title: str
     what: str
-    licence: str
+    license: str
     citation: str
     home: str
     layout: str
     counts: Counts = field(default_factory=dict)
     second: str = ""
     arena: tuple[int, int] | None = None
+
+    @property
+    def layout_text(self) -> str:
+        """What PATH must hold, and PATH2 where there is one."""
+        return self.layout + (f"; PATH2: {self.second}" if self.second else "")
 
 
 @dataclass
