@@ -26,7 +26,7 @@ from tfpipeline.models.detector import (
     DetectorModel,
     build_detector,
     crop_samples,
-    model_options,
+    weights_source,
 )
 from tfpipeline.models.families import find_family
 from tfpipeline.models.pretrained import Pretrained, load_pretrained
@@ -151,9 +151,7 @@ def fit_network(
 def _load_backbone(config: Config, detector: DetectorModel) -> Pretrained | None:
     if detector.backbone is None:
         return None
-    # The builder owns the default of what a config leaves out.
-    source = model_options(find_family(config.model.name).build, config).get("weights", "imagenet")
-    return load_pretrained(detector.backbone, config.model.name, source)
+    return load_pretrained(detector.backbone, config.model.name, weights_source(config))
 
 
 def _fixed_layers(detector: DetectorModel) -> list[keras.Layer]:

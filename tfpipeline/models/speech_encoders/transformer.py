@@ -51,7 +51,7 @@ class DotProductAttention(keras.layers.Layer):
             Float (batch, time, width).
         """
         ops = keras.ops
-        batch, time, width = ops.shape(query)
+        batch, _, width = ops.shape(query)
         depth = width // self.heads
         query, key, value = (
             ops.transpose(ops.reshape(x, (batch, -1, self.heads, depth)), (0, 2, 1, 3))
@@ -65,9 +65,9 @@ class DotProductAttention(keras.layers.Layer):
         mixed = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         return ops.reshape(mixed, (batch, -1, width))
 
-    def compute_output_shape(self, query, key=None, value=None, bias=None):
+    def compute_output_shape(self, query_shape, key_shape, value_shape, bias_shape=None):
         """That of the query."""
-        return query
+        return query_shape
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -127,3 +127,16 @@ def transformer_block(
         return keras.layers.Add()([x, transform(norm(x, names.final_norm))])
     x = norm(keras.layers.Add()([x, attend(x)]), names.attention_norm)
     return norm(keras.layers.Add()([x, transform(x)]), names.final_norm)
+
+
+@keras.saving.register_keras_serializable("tfpipeline")
+class StackedStates(keras.layers.Layer):
+    """Puts the states of several layers side by side."""
+
+    def call(self, states):
+        """A list of (batch, frames, width) → (batch, frames, len(states), width)."""
+        return keras.ops.stack(states, axis=2)
+
+    def compute_output_shape(self, shapes):
+        """(batch, frames, len(shapes), width)."""
+        return (*shapes[0][:2], len(shapes), shapes[0][2])
