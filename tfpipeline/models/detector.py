@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,9 +191,9 @@ class ClipScorer:
         """
         places, scores = [np.zeros(0, np.int64)], [np.zeros(0)]
         with audio.lost.told():
-            for index, waveform in scoring_batches(audio, self.window, self.batch_size):
-                places.append(index.numpy())
-                scores.append(self._score(waveform).numpy().astype(np.float64))
+            for index, values in self._windows(audio):
+                places.append(index)
+                scores.append(values.astype(np.float64))
         places, scores = np.concatenate(places), np.concatenate(scores)
         # The windows of a channel lie side by side, and each channel of a clip has as many.
         channels = np.ones(audio.n_clips, int) if audio.channels is None else audio.channels
@@ -205,6 +206,11 @@ class ClipScorer:
                 channel, minlength=channels.sum()
             )
         return np.maximum.reduceat(means, np.cumsum(channels) - channels) if len(means) else means
+
+    def _windows(self, audio: Audio) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches of windows: the clip that each is of, and its score."""
+        for index, waveform in scoring_batches(audio, self.window, self.batch_size):
+            yield index.numpy(), self._score(waveform).numpy()
 
     def score_waveform(self, waveform: np.ndarray) -> float:
         """The raw log-odds of one waveform, float32 (samples,)."""

@@ -13,7 +13,7 @@ from typing import Literal
 import keras
 
 from tfpipeline.config import Count, ShareBelowOne
-from tfpipeline.models.layers import AttentiveStatisticsPooling
+from tfpipeline.models.layers import AttentiveStatisticsPooling, batch_normalization
 from tfpipeline.models.speech_encoders.encoders import SPEECH_ENCODERS
 
 
@@ -105,7 +105,7 @@ def _head(
     states = keras.Input(shape, name="states")
     x = WeightedStates(name="layer_weights")(states)
     pool = AttentiveStatisticsPooling if pooling == "attentive" else StatisticsPooling
-    x = pool(name="pooling")(x)
+    x = batch_normalization(momentum=0.9, name="statistics")(pool(name="pooling")(x))
     for units in hidden:
         x = keras.layers.Dropout(dropout)(x)
         x = keras.layers.Dense(units, activation="relu")(x)

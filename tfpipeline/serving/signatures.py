@@ -47,8 +47,7 @@ class ServedDetector(tf.Module):
 
     def __init__(self, model: keras.Model, window: int, calibration: Calibration, contract: str):
         super().__init__()
-        self.model = model
-        # Keras models are not tracked as tf.Modules are: the saver finds variables by this list.
+        # The saver finds variables by this list. Were the model an attribute, it would write each twice.
         self.model_variables = [variable.value for variable in model.variables]
         self.window = window
         self.calibration = calibration
