@@ -138,15 +138,11 @@ def _download(model: HubModel) -> None:
     model.folder.mkdir(parents=True, exist_ok=True)
     for name in [own for own in SETTINGS if own in files]:
         _keep(model.folder / name, _small(base, name, files))
+    parts = [weights]
     if weights.endswith(".json"):
         index = _small(base, weights, files)
         _keep(model.folder / weights, index)
-        try:
-            parts = sorted(set(json.loads(index)["weight_map"].values()) & files.keys())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{base}/{weights}: expected an index. Received: {error!r}.") from None
-    else:
-        parts = [weights]
+        parts = _parts(index, files, f"{base}/{weights}")
     for name in parts:
         large = files[name].get("lfs") or {}
         if not re.fullmatch("[0-9a-f]{64}", str(large.get("sha256"))):
@@ -155,6 +151,18 @@ def _download(model: HubModel) -> None:
             )
         fetch(Download(f"{base}/{name}", name, int(large["size"]), large["sha256"]), model.folder)
     _keep(model.folder / "config.json", _small(base, "config.json", files))
+
+
+def _parts(index: bytes, files: dict[str, dict[str, Any]], source: str) -> list[str]:
+    """The files that an index of weights names."""
+    try:
+        parts = sorted(set(json.loads(index)["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{source}: expected an index of weights. Received: {error!r}.") from None
+    odd = [name for name in parts if name not in files or Path(name).name != name]
+    if odd:
+        raise ValueError(f"{source}: parts must be files beside it. Received: {odd[0]!r}.")
+    return parts
 
 
 def _small(base: str, name: str, files: dict[str, dict[str, Any]]) -> bytes:

@@ -40,7 +40,8 @@ LEFT_OUT = (
     "classifier.",
     "layer_weights",
     "tdnn.",
-    "feature_extractor.layer_norm.",
+    "feature_extractor.weight",  # of x-vectors
+    "feature_extractor.bias",
     "objective.",
 )
 # The two spellings of PyTorch's weight norm: length, direction.
