@@ -143,6 +143,21 @@ def test_trains_and_exports_in_core_operations(name, weights, tmp_path):
     np.testing.assert_allclose(received, expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("name", ["xls_r", "wavlm"])
+def test_half_precision_stays_near(name, golden, weights):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = encoder(name, weights, masked=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    clip = waveform(LENGTHS[2])
+    padded = np.concatenate([clip, np.ones(800, np.float32)])[None]
+    expected = golden[f"{name}_{LENGTHS[2]}"]
+    states = network([padded, np.array([len(clip)])])[0, : len(expected)]
+    error = np.abs(tf.cast(states, tf.float32).numpy() - expected)
+    assert np.median(error) < 0.1  # bfloat16 has 8 bits; the states' deviation is 1 to 4
+
+
 def graph_operations(graph):
     """Operations of a graph and of the functions that it calls."""
     yield from graph.get_operations()
