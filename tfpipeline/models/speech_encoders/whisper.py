@@ -10,42 +10,64 @@ Reference:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
+from tfpipeline.config import Count
 from tfpipeline.features.mel import LogMel
 from tfpipeline.features.waveforms import in_groups
-from tfpipeline.models.speech_encoders.transformer import (
-    BlockNames,
-    StackedStates,
-    transformer_block,
-)
+from tfpipeline.files.strict import Section, check
+from tfpipeline.models.speech_encoders.settings import check_layers
+from tfpipeline.models.speech_encoders.transformer import BlockNames, transformer_block
 
 NAMES = BlockNames("self_attn", "self_attn_layer_norm", "fc1", "fc2", "final_layer_norm")
 POSITIONS = 1500  # frames of 20 ms
 
 
-@dataclass(frozen=True)
-class WhisperSettings:
-    """The size of an encoder.
+class WhisperSettings(Section):
+    """The size of an encoder, by the names of `config.json`; the defaults are Whisper tiny's.
 
     Attributes:
-        width: of its states.
-        heads: of its attention.
-        layers: transformer blocks in all.
-        n_mels: mel bands.
+        d_model: width of the states.
+        encoder_layers: transformer blocks in all.
+        encoder_attention_heads: of each.
+        num_mel_bins: mel bands.
+
+    Example:
+        >>> WhisperSettings().count_layers(None)
+        4
     """
 
-    width: int
-    heads: int
-    layers: int
-    n_mels: int = 80
+    d_model: Count = 384
+    encoder_layers: Count = 4
+    encoder_attention_heads: Count = 6
+    num_mel_bins: Count = 80
+
+    @classmethod
+    def from_hub(
+        cls,
+        config: Mapping[str, Any],
+        preprocessor: Mapping[str, Any] | None = None,
+        source: str = "config.json",
+    ) -> Self:
+        """The settings that a folder of the Hugging Face hub states; see `Wav2Vec2Settings`."""
+        width = config.get("d_model", cls().d_model)
+        required = {"encoder_ffn_dim": 4 * width, "max_source_positions": POSITIONS}
+        for key, value in {**required, "activation_function": "gelu"}.items():
+            if config.get(key, value) != value:
+                raise ValueError(f"{source}: {key} must be {value!r}. Received: {config[key]!r}.")
+        return check(cls, {k: config[k] for k in cls.model_fields if k in config}, source)
+
+    def count_layers(self, layers: int | None) -> int:
+        """So many first layers, all where it is None; see `check_layers`."""
+        return check_layers(layers, self.encoder_layers)
 
 
-WHISPER_TINY = WhisperSettings(384, 6, 4)
-WHISPER_BASE = WhisperSettings(512, 8, 6)
+WHISPER_TINY = WhisperSettings()
+WHISPER_BASE = WhisperSettings(d_model=512, encoder_layers=6, encoder_attention_heads=8)
 
 
 @keras.saving.register_keras_serializable("tfpipeline")
@@ -110,6 +132,10 @@ class AddPositions(keras.layers.Layer):
         shape = (self.positions, input_shape[-1])
         self.table = self.add_weight(shape=shape, name="weight", initializer="random_normal")
 
+    def torch_parts(self) -> list[tuple[str, keras.Variable, tuple[int, ...]]]:
+        """PyTorch's name of the table, the variable, and the order of its axes."""
+        return [("weight", self.table, (0, 1))]
+
     def call(self, x):
         """Float (batch, frames, width) → the same shape; frames must not exceed the table."""
         frames = keras.ops.shape(x)[1]
@@ -146,26 +172,26 @@ def build_whisper(settings: WhisperSettings, layers: int | None = None) -> keras
         >>> build_whisper(WHISPER_TINY, layers=2)(tf.zeros((1, 16_000))).shape
         TensorShape([1, 50, 3, 384])
     """
+    count, width = settings.count_layers(layers), settings.d_model
     waveform = keras.Input((None,), name="waveform", dtype="float32")
-    x = WhisperLogMel(settings.n_mels, name="log_mel")(waveform)
+    x = WhisperLogMel(settings.num_mel_bins, name="log_mel")(waveform)
     for name, stride in (("conv1", 1), ("conv2", 2)):
         x = keras.layers.ZeroPadding1D(1)(x)
-        x = keras.layers.Conv1D(settings.width, 3, stride, name=name)(x)
+        x = keras.layers.Conv1D(width, 3, stride, name=name)(x)
         x = keras.layers.Activation("gelu")(x)
     x = AddPositions(name="embed_positions")(x)
     states = [x]
-    blocks = settings.layers if layers is None else layers
-    for number in range(blocks):
+    for number in range(count):
         x = transformer_block(
             x,
             f"layers.{number}.",
             NAMES,
-            heads=settings.heads,
-            hidden=4 * settings.width,
+            heads=settings.encoder_attention_heads,
+            hidden=4 * width,
             norm_first=True,
             key_bias=False,
         )
         states.append(x)
-    if blocks == settings.layers:
+    if count == settings.encoder_layers:
         states[-1] = keras.layers.LayerNormalization(epsilon=1e-5, name="layer_norm")(x)
-    return keras.Model(waveform, StackedStates(name="states")(states), name="whisper")
+    return keras.Model(waveform, keras.ops.stack(states, axis=2), name="whisper")
