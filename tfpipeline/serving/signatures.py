@@ -47,7 +47,7 @@ class ServedDetector(tf.Module):
 
     def __init__(self, model: keras.Model, window: int, calibration: Calibration, contract: str):
         super().__init__()
-        # The saver finds variables by this list. A model as attribute would have each written twice.
+        # The saver finds variables by this list. With a model as attribute, each is written twice.
         self.model_variables = [variable.value for variable in model.variables]
         self.window = window
         self.calibration = calibration
