@@ -52,8 +52,7 @@ class ServedDetector(tf.Module):
 
     def __init__(self, model: keras.Model, window: int, calibration: Calibration, contract: str):
         super().__init__()
-        self.model = model
-        # Keras models are not tracked as tf.Modules are: the saver finds variables by this list.
+        # The saver finds variables by this list. With a model as attribute, each is written twice.
         self.model_variables = [variable.value for variable in model.variables]
         self.window = window
         self.calibration = calibration
