@@ -188,6 +188,7 @@ BOUNDS = {
     "training.warmup_epochs": ([0, 0.5], [-0.5]),
     "training.weight_decay": ([0, 0.1], [-0.1]),
     "training.frozen_epochs": ([0, 2], [-1]),
+    "training.cached_passes": ([0, 4], [-1]),
     "training.layerwise_lr_decay": ([0, 1], [-0.1, 1.1]),
     "training.ema_momentum": ([0, 0.999], [-0.1, 1]),
     "training.label_smoothing": ([0, 0.1], [-0.1, 1]),

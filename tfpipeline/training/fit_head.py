@@ -102,7 +102,7 @@ def fit_head(
         ValueError: the disk has too little space.
     """
     folder = folder / HEAD
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     whole = selection.model
     data = _StoredPasses(detector, stream, min(training.cached_passes, until), steps, folder)
     of_head = copy.copy(selection)

@@ -140,9 +140,11 @@ class AddPositions(keras.layers.Layer):
         """Float (batch, frames, width) → the same shape; frames must not exceed the table."""
         frames = keras.ops.shape(x)[1]
         if not isinstance(frames, int):
-            tf.debugging.assert_less_equal(
-                frames, self.positions, "Whisper takes clips of 30 s at most."
+            check = tf.debugging.assert_less_equal(
+                frames, self.positions, "Whisper takes windows of 30 s at most."
             )
+            with tf.control_dependencies([check]):
+                frames = tf.identity(frames)
         elif frames > self.positions:
             raise ValueError(
                 "Whisper takes windows of 30 s at most. "
