@@ -26,6 +26,7 @@ CONFIGS = next(
 
 # Kinds of numbers, for the keys below and for the options of models.
 Count = Annotated[int, Field(ge=1)]
+CountOrZero = Annotated[int, Field(ge=0)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
 Depth = Annotated[int, Field(ge=1, le=16)]
 AtLeastZero = Annotated[float, Field(ge=0)]

@@ -139,5 +139,5 @@ def test_quantized_weights_are_refused(model_bin):
     # The type's byte of the first array, encoder/conv1/bias: 384 numbers of two bytes.
     at = model_bin.index(b"encoder/conv1/bias\0") + len("encoder/conv1/bias\0") + 1 + 4
     assert model_bin[at] == 4
-    with pytest.raises(ValueError, match="float16 or float32. Received: int16"):
+    with pytest.raises(ValueError, match=r"float16 or float32\. Received: int16"):
         read_whisper_encoder(model_bin[:at] + b"\x02" + model_bin[at + 1 :], "model.bin")

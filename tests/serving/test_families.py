@@ -32,7 +32,15 @@ from tfpipeline.serving.status import NO_SCORE, NOT_AUDIO, OK, SILENT, UNSUPPORT
 
 CALIBRATION = Calibration(a=0.7, b=-0.2, prior=0.3)
 SMALL = ["model.weights=none", "mel.n_mels=64"]
-NETWORKS = {"cnn": [], "baseline_cnn": [], "resnet18": SMALL, "efficientnet_lite0": SMALL}
+NETWORKS = {
+    "cnn": [],
+    "baseline_cnn": [],
+    "resnet18": SMALL,
+    "efficientnet_lite0": SMALL,
+    "whisper_tiny": ["model.weights=none", "model.layers=1"],
+    "wavlm_base": ["model.weights=none", "model.layers=1"],
+    "xlsr_300m": ["model.weights=none", "model.layers=1"],
+}
 # Trees that are walked (sum and mean), symmetric ones, and the three dense kinds.
 FITTED = {
     "lightgbm": {"n_estimators": 20, "min_child_samples": 5},
@@ -73,7 +81,7 @@ def calm(built, speech):
 
 
 # The others differ in what is tested in this process: backbones, kinds of trees, dense layers.
-QUICK = ("cnn", "random_forest")
+QUICK = ("cnn", "whisper_tiny", "random_forest")
 PARAMS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name in (*NETWORKS, *FITTED)

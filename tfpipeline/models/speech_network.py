@@ -12,7 +12,7 @@ from typing import Literal
 
 import keras
 
-from tfpipeline.config import Count, ShareBelowOne
+from tfpipeline.config import Count, CountOrZero, ShareBelowOne
 from tfpipeline.models.layers import AttentiveStatisticsPooling, batch_normalization
 from tfpipeline.models.speech_encoders.encoders import SPEECH_ENCODERS
 from tfpipeline.models.speech_encoders.hub_folder import build_speech_encoder
@@ -67,7 +67,7 @@ def speech_network(encoder: str) -> Callable[..., keras.Model]:
         n_mels: int,
         *,
         weights: str = "published",
-        layers: Count | None = None,
+        layers: CountOrZero | None = None,
         pooling: Literal["statistics", "attentive"] = "statistics",
         hidden: tuple[Count, ...] = (),
         dropout: ShareBelowOne = 0.2,
@@ -78,7 +78,7 @@ def speech_network(encoder: str) -> Callable[..., keras.Model]:
             frames, n_mels: not used; the encoder has its own front end.
             weights: what training begins with: `published`, `none`, `hf:ORGANIZATION/NAME` or a
                 path; see `tfpipeline.models.speech_encoders.weights`.
-            layers: the encoder's first layers that are used; null: all.
+            layers: the encoder's first transformer blocks that are used; null: all.
             pooling: over time: `statistics`, mean and deviation, or `attentive`, both weighted.
             hidden: widths of dense layers before the score.
             dropout: before each dense layer.
