@@ -39,7 +39,6 @@ NETWORKS = {
     "efficientnet_lite0": SMALL,
     "whisper_tiny": ["model.weights=none", "model.layers=1"],
     "wavlm_base": ["model.weights=none", "model.layers=1"],
-    "xlsr_300m": ["model.weights=none", "model.layers=1"],
 }
 # Trees that are walked (sum and mean), symmetric ones, and the three dense kinds.
 FITTED = {
