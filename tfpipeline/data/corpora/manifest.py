@@ -19,13 +19,12 @@ import pandas as pd
 
 from tfpipeline.data.automatic_splits import split_by_best_group
 from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, normalize_manifest
-from tfpipeline.data.corpora.reading.clip_paths import find_clips
+from tfpipeline.data.corpora.reading.clip_paths import AUDIO_FOLDERS, find_clips
 from tfpipeline.data.corpora.reading.delimited import decimal_points, read_delimited
 from tfpipeline.data.corpora.reading.names import known_label_names, label_from_name, part_from_name
 
 # Of the column `path`, where there is none.
 PATH_NAMES = ("file", "file_name", "filename", "filepath", "file_path", "audio")
-AUDIO_FOLDERS = ("audio", "wavs", "clips")
 NUMBERS = {"0", "1", "-1", "0.0", "1.0", "true", "false"}
 
 
@@ -58,7 +57,7 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
     """
     table = Path(path).expanduser()
     clips, said = _read_any(table)
-    clips = _named_columns(clips, str(table))
+    clips = named_columns(clips, str(table))
     beside = [os.path.join(table.parent, name) for name in AUDIO_FOLDERS]
     clips["path"], own = find_clips(
         clips["path"].tolist(),
@@ -69,20 +68,38 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
     )
     said += own
     _refuse_repeated(clips["path"], clips["label"], str(table))
-    clips = normalize_manifest(clips, str(table))
+    clips, own = keep_or_assign_parts(clips, str(table), split)
+    return clips, said + own
+
+
+def keep_or_assign_parts(
+    clips: pd.DataFrame, source: str, split: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """The manifest of a table's clips, in the table's parts, or split if it names none.
+
+    Args:
+        clips: with the manifest's names.
+        source: the table, for messages.
+        split: whether clips are assigned to parts where the table names none.
+    Returns:
+        The manifest, and a line on its parts.
+    Raises:
+        ValueError: some rows have a part and some have none.
+    """
+    clips = normalize_manifest(clips, source)
     given = clips["part"] != UNKNOWN
     if given.all():
         counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
-        return clips, [*said, f"parts as the table names them: {counts}"]
+        return clips, [f"parts as the table names them: {counts}"]
     if given.any():
         raise ValueError(
-            f"{table}, row {_first(~given)}: every clip has a part, or none has. Received: no part "
-            f"in {(~given).sum()} of {len(clips)} rows. Remove the column to have them split."
+            f"{source}, row {_first(~given)}: every clip has a part, or none has. Received: no "
+            f"part in {(~given).sum()} of {len(clips)} rows. Remove the column to have them split."
         )
     if not split:
-        return clips, said
-    clips, how = split_by_best_group(clips, str(table))
-    return clips, [*said, how.replace(":", ", by the table's columns:", 1)]
+        return clips, []
+    clips, how = split_by_best_group(clips, source)
+    return clips, [how.replace(":", ", by the table's columns:", 1)]
 
 
 def _read_any(table: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -127,8 +144,12 @@ def _is_header(cells: Sequence[str]) -> bool:
     return "label" in names and not names.isdisjoint(("path", *PATH_NAMES))
 
 
-def _named_columns(clips: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Brings the columns, labels, parts and lengths to the manifest's names."""
+def named_columns(clips: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Brings the columns, labels, parts and lengths of a table to the manifest's names.
+
+    Raises:
+        ValueError: there is no path or no label, or a value is not understood.
+    """
     known = {*MANIFEST_COLUMNS, "split", "clip_id"}
     clips = clips.rename(columns={c: c.lower() for c in clips if c.lower() in known})
     if "part" not in clips:

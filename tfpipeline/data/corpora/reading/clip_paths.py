@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tfpipeline.data.audio.checks import is_audio_name
 from tfpipeline.data.corpora.reading.audio_index import stem_of
 
+AUDIO_FOLDERS = ("audio", "wavs", "clips")  # beside a table, where audio is looked for
 LISTED_FROM = 32  # files of one folder; fewer are looked up one by one
 THREADS = 16  # network disks answer late, but many at a time
 DRIVE = re.compile(r"[A-Za-z]:(?=[\\/])")
