@@ -1,7 +1,7 @@
 """The `hf` corpus: any audio data set of Hugging Face, as saved, as downloaded, or beside metadata.
 
 `hf:FOLDER`, or `hf:FOLDER+label=is_tts+spoof=1+speaker=voice` where columns must be named. The
-keys are those of `KEYS`; a value may be several with commas between, for `bonafide` and `spoof`. The
+keys are those of `KEYS`; `bonafide` and `spoof` take several values, with commas between. The
 folder holds tables (`reading.hf_tables`) or audio with `metadata.csv`, `.jsonl` or `.parquet`, as
 `datasets` reads by `audiofolder`. Splits are parts if all their names mean one; the split `train`
 alone is split anew. The package `datasets` is not needed.
@@ -9,7 +9,6 @@ alone is split anew. The package `datasets` is not needed.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -75,10 +74,9 @@ def read_hf(path: str, split: bool = True) -> tuple[pd.DataFrame, list[str]]:
     if len(snapshots) == 1:  # of Hugging Face's own cache
         root = snapshots[0]
     tables = find_tables(root)
-    metadata = [
-        own for level in ("", "*/", "data/*/") for own in sorted(root.glob(level + "meta*"))
-    ]
-    metadata = list(dict.fromkeys(own for own in metadata if own.name in METADATA))
+    levels = ("", "*/", "data/*/")
+    metadata = [root.glob(level + name) for level in levels for name in METADATA]
+    metadata = sorted({file for found in metadata for file in found})
     if tables:
         rows, label, classes, said = _read_tables(tables, source, options)
     elif metadata:
@@ -131,7 +129,7 @@ def _read_tables(
     schema, features = schema_of(tables[0]), features_of(tables[0])
     missing = missing_shards(tables)
     said = [f"{len(missing)} shards are not there, such as {missing[0]}"] if missing else []
-    audio = audio_column(schema, source, options.get("audio"), ("path", *PATH_NAMES))
+    audio = audio_column(schema, source, options.get("audio"), ("audio", "path", *PATH_NAMES))
     flat = [
         field.name
         for field in schema
