@@ -1,9 +1,12 @@
 """Tables of clips as other programs, countries and machines write them."""
 
+import decimal
+
 import pandas as pd
 import pytest
 
 from tfpipeline.data.corpora.manifest import read_table
+from tfpipeline.data.corpora.reading.delimited import decimal_points
 
 NAMES = ["dir one/ä é.wav", "dir one/b.wav", "dir two/ä é.wav", "dir two/c.wav"]
 
@@ -167,3 +170,12 @@ def test_a_text_beside_the_audio_is_not_taken_for_it(folder):
     (folder / "x.txt").touch()
     with pytest.raises(ValueError, match=r"1 of 4 missing: .*/x\.wav \(row 4\)"):
         read(folder, frame([*NAMES[:3], "x.wav"]))
+
+
+def test_seconds_of_any_type_in_parquet(folder):
+    values = [decimal.Decimal("2.5"), None, 3, "4,5"]
+    assert decimal_points(pd.Series(values)).tolist() == [*values[:3], "4.5"]
+    clips = frame().assign(seconds=[decimal.Decimal("2.5"), None, None, decimal.Decimal("3.5")])
+    clips.to_parquet(folder / "clips.parquet")
+    read, _ = read_table(folder / "clips.parquet", split=False)
+    assert read["seconds"].dropna().tolist() == [2.5, 3.5]

@@ -201,6 +201,7 @@ def test_numbers_need_a_word_and_hidden_labels_are_left_out(tmp_path, values):
     meant = "true" if isinstance(values[0], bool) else "1"
     clips, said = read_hf(f"{tmp_path}+label=is_fake+spoof={meant}", split=False)
     assert clips["label"].tolist() == ["bonafide", "spoof", "spoof"]
+    assert clips["attack"].tolist() == ["-", "spoof", "spoof"]
     assert said == ["1 of 4 clips have no label, and are left out"]
 
 
@@ -281,3 +282,22 @@ def test_folders_that_hold_no_data_set(tmp_path):
         read_hf(str(tmp_path))
     with pytest.raises(ValueError, match=r"--data hf needs a PATH"):
         load_corpus("hf")
+
+
+def test_an_arrow_file_is_read_as_a_stream_is(sets, tmp_path):
+    first = read_hf(str(sets / "saved_alone"), split=False)[0]
+    with pa.memory_map(str(next((sets / "saved_alone").glob("*.arrow")))) as file:
+        table = pa.ipc.open_stream(file).read_all()
+    (tmp_path / "file").mkdir()
+    with pa.ipc.new_file(str(tmp_path / "file/data-00000-of-00001.arrow"), table.schema) as out:
+        out.write_table(table, max_chunksize=5)
+    assert read_hf(str(tmp_path / "file"), split=False)[0].equals(first)
+
+
+def test_numbers_of_speakers_stay_whole_and_hidden_labels_alone_are_told(tmp_path):
+    recordings(tmp_path, "a.wav", "b.wav")
+    make(tmp_path, ["a.wav", "b.wav"], label=["real", "fake"], speaker=[3, None])
+    assert read_hf(str(tmp_path), split=False)[0]["speaker"].tolist() == ["3", "-"]
+    make(tmp_path, ["a.wav", "b.wav"], label=[-1, -1])
+    with pytest.raises(ValueError, match=r"with labels\. Received: hidden ones only"):
+        read_hf(f"{tmp_path}+spoof=1")

@@ -21,6 +21,7 @@ from tfpipeline.data.corpora.reading.dataset_layout import listed, open_root, sp
 from tfpipeline.data.corpora.reading.delimited import read_delimited
 from tfpipeline.data.corpora.reading.hf_audio import extract_audio
 from tfpipeline.data.corpora.reading.hf_columns import (
+    as_text,
     audio_column,
     class_names,
     label_column,
@@ -92,7 +93,8 @@ def read_hf(path: str, split: bool = True) -> tuple[pd.DataFrame, list[str]]:
     clips = _to_manifest_names(rows, label, source, options)
     clips["label"] = labels
     if "attack" not in clips:
-        clips["attack"] = text.where(text.map(lambda own: own.strip("-.0123456789") != ""), UNKNOWN)
+        # As in a table of clips, `fake` or `vits` names an attack; numbers and booleans do not.
+        clips["attack"] = text.mask(text.str.fullmatch(r"[-.\d]*|true|false", case=False), UNKNOWN)
     said += _set_parts(clips, options)
     hidden = labels.isna()
     if hidden.all():
@@ -216,6 +218,8 @@ def _to_manifest_names(
     for key, column in taken.items():
         name = written.get(column, column)
         clips[key] = clips[name] if name in clips else clips[f"{name}_written"]
+    for key in {*BY_NAME, *NAMED} & set(clips) - {"seconds"}:
+        clips[key] = clips[key].map(as_text)  # 3, where a missing number made it 3.0
     if "clip_id" not in clips:
         number = clips.groupby("split").cumcount()
         names = [f"{split}/{at:06}" for split, at in zip(clips["split"], number, strict=True)]

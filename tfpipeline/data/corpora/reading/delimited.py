@@ -23,6 +23,8 @@ PACKED = {b"PK\3\4": "an Excel workbook, or a zip", b"\x1f\x8b": "a gzip"}
 CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.I)  # which Excel reads and writes
 
+DECIMAL_COMMA = re.compile(r"^(\s*[+-]?\d+),(\d+\s*)$")
+
 
 def read_delimited(
     table: Path, fits: Callable[[Sequence[str]], bool]
@@ -103,4 +105,5 @@ def _encoding(head: bytes) -> str | None:
 
 def decimal_points(cells: pd.Series) -> pd.Series:
     """Numbers with a decimal comma, such as `2,5`, with a point; all else as it is."""
-    return cells.str.replace(r"^(\s*[+-]?\d+),(\d+\s*)$", r"\1.\2", regex=True)
+    points = cells.astype(object).str.replace(DECIMAL_COMMA, r"\1.\2", regex=True)
+    return points.where(points.notna(), cells)

@@ -121,11 +121,13 @@ def to_labels(
     Raises:
         ValueError: values are not understood, or what is meant does not occur.
     """
-    plain = written.map(_text)
+    plain = written.map(as_text)
     text = plain.map({str(at): name for at, name in enumerate(classes)}).fillna(plain)
     hidden = plain.str.lower().isin(HIDDEN)
     values = sorted(text[~hidden].unique())
     shown = ", ".join(values[:MOST_VALUES]) + (" …" if len(values) > MOST_VALUES else "")
+    if not values:
+        return pd.Series(None, index=written.index, dtype=object), text
     if not meant:
         labels = text.map({value: label_from_name(value) for value in text.unique()})
         if labels[~hidden].isna().any():
@@ -155,8 +157,8 @@ def to_labels(
     return labels, text
 
 
-def _text(value) -> str:
-    """A cell as text: whole numbers without a point, and booleans in lower case."""
+def as_text(value) -> str:
+    """A cell as text: whole numbers without a point, "" for nothing."""
     if value is None or value is pd.NA or value != value:
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -194,10 +194,15 @@ def _top(schema: pyarrow.Schema, column: str) -> str:
     return column if column in schema.names else column.partition(".")[0]
 
 
-def _open_arrow(mapped) -> pyarrow.ipc.RecordBatchStreamReader:
-    """An Arrow stream, as `datasets` writes."""
+def _open_arrow(mapped) -> pyarrow.RecordBatchReader:
+    """An Arrow stream, as `datasets` writes, or an Arrow file."""
     import pyarrow as pa
 
+    if mapped.read(6) == b"ARROW1":
+        whole = pa.ipc.open_file(mapped)
+        batches = (whole.get_batch(at) for at in range(whole.num_record_batches))
+        return pa.RecordBatchReader.from_batches(whole.schema, batches)
+    mapped.seek(0)
     return pa.ipc.open_stream(mapped)
 
 
