@@ -105,5 +105,6 @@ def _encoding(head: bytes) -> str | None:
 
 def decimal_points(cells: pd.Series) -> pd.Series:
     """Numbers with a decimal comma, such as `2,5`, with a point; all else as it is."""
-    points = cells.astype(object).str.replace(DECIMAL_COMMA, r"\1.\2", regex=True)
-    return points.where(points.notna(), cells)
+    return cells.map(
+        lambda cell: DECIMAL_COMMA.sub(r"\1.\2", cell) if isinstance(cell, str) else cell
+    )
