@@ -4,7 +4,8 @@ import pytest
 
 from tfpipeline.data.clips import MANIFEST_COLUMNS, check_parts
 from tfpipeline.data.corpora import load_corpus
-from tfpipeline.data.corpora.manifest import missing_files, read_table
+from tfpipeline.data.corpora.manifest import read_table
+from tfpipeline.data.corpora.reading.clip_paths import missing_files
 
 
 def table(folder, n=20, **columns):
@@ -230,14 +231,16 @@ def test_files_are_looked_up_in_large_and_small_folders(tmp_path):
             b"sound,label\na,real\n",
             r"expected the columns path and label\. .*sound, label; no path\.",
         ),
-        (b"path;label\na;real\n", r"path;label; no path and no label\. .* commas between"),
+        (b"path:label\na:real\n", r"path:label; no path and no label\. Is there a header\?"),
         (b"path,label\na,real\nb,fake,x,y\n", r"in CSV or Parquet\. Received: .*line 3"),
         (b"path,label\na,real,x\n", r"in CSV or Parquet\. Received: "),
-        (b"path,label\n\xe4.wav,real\n", r"text in UTF-8\. Received: byte 0xe4"),
+        (b"path,label\n\x81.wav,real\n", r"byte 0x81, which is neither UTF-8 nor Windows-1252"),
+        (b"path,label\n\xe4.wav,real\n", r"not UTF-8: expected every file .*/\xe4\.wav \(row 1"),
+        (b"PK\x03\x04\x14\0\x06\0", r"Received: an Excel workbook, or a zip\. .* save it as CSV"),
         (b'path,label\n"a,real\n', r"in CSV or Parquet\. Received: "),
         (b"PAR1 and then nothing", r"in CSV or Parquet\. Received: "),
         (b"RIFF\0\0\0\0WAVEfmt ", r"in CSV or Parquet\. Received: binary data"),
-        ("path,label\na,real\n".encode("utf-16"), r"binary data, or UTF-16"),
+        ("path,label\na,real\n".encode("utf-16"), r"read as UTF-16: expected every file"),
     ],
 )
 def test_files_that_are_no_table(tmp_path, contents, message):

@@ -31,6 +31,7 @@ from tfpipeline.data.corpora import (
     wavefake,
 )
 from tfpipeline.data.corpora.folder import SPEAKERS_A_PART, load_folder
+from tfpipeline.data.corpora.hf import load_hf
 from tfpipeline.data.corpora.manifest import load_manifest
 from tfpipeline.data.corpora.reading.corpus import Corpus, load_data_set
 from tfpipeline.data.demo.corpus import load_demo
@@ -71,6 +72,7 @@ CORPORA: dict[str, Callable[..., pd.DataFrame]] = {
     "demo": _load_demo,
     "folder": load_folder,
     "manifest": load_manifest,
+    "hf": load_hf,
     **{own.CORPUS.name: partial(load_data_set, own.CORPUS, own.read) for own in _READERS},
 }
 # Clips whose labels only a challenge's organisers know, in the order that a submission has.
@@ -95,6 +97,11 @@ _BUILT_IN = {
         "what": "a table of clips, CSV or Parquet",
         "license": "yours",
         "give": "manifest:PATH",
+    },
+    "hf": {
+        "what": "any audio data set of Hugging Face: tables, or audio with metadata",
+        "license": "its own",
+        "give": "hf:FOLDER+label=COLUMN+spoof=VALUE",
     },
 }
 

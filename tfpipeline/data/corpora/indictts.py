@@ -46,7 +46,7 @@ def read(path: str) -> ReadCorpus:
     tables = _find(path)
     missing = missing_shards(tables)
     said = [f"{len(missing)} shards are not there, such as {missing[0]}"] if missing else []
-    clips = _read_tables(path, tables)
+    clips = _read_tables(path, tables, said)
     clips = clips[clips["is_tts"] != HIDDEN].reset_index(drop=True)
     if not len(clips):
         raise ValueError(
@@ -91,9 +91,9 @@ def _find(path: str) -> list[Table]:
     return find_tables(Path(path).expanduser())
 
 
-def _read_tables(path: str, tables: Sequence[Table]) -> pd.DataFrame:
+def _read_tables(path: str, tables: Sequence[Table], said: list[str] | None = None) -> pd.DataFrame:
     """All rows, with their audio in files, in the manifest's words but for the label."""
-    rows = extract_audio(tables, COLUMNS)
+    rows = extract_audio(tables, COLUMNS, said=said)
     known = rows["is_tts"].isin([HIDDEN, *LABELS])
     if not known.all():
         first = rows[~known].iloc[0]

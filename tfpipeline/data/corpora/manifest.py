@@ -4,16 +4,14 @@ Needed columns: `path`, from the table's folder on, and `label`, in any of the w
 `data.corpora.labels`. Those of `MANIFEST_COLUMNS` are understood, `split` is another name for
 `part`, one of `PATH_NAMES` for `path`, all others are kept. Where the audio does not lie beside the
 table, it is looked for in `AUDIO_FOLDERS` there. Rows are counted from 1, without the header.
+Tables and paths as other programs and machines write them are read too, and that is said.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import warnings
-from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +19,13 @@ import pandas as pd
 
 from tfpipeline.data.automatic_splits import split_by_best_group
 from tfpipeline.data.clips import MANIFEST_COLUMNS, UNKNOWN, normalize_manifest
+from tfpipeline.data.corpora.reading.clip_paths import AUDIO_FOLDERS, find_clips
+from tfpipeline.data.corpora.reading.delimited import decimal_points, read_delimited
 from tfpipeline.data.corpora.reading.names import known_label_names, label_from_name, part_from_name
 
 # Of the column `path`, where there is none.
 PATH_NAMES = ("file", "file_name", "filename", "filepath", "file_path", "audio")
-AUDIO_FOLDERS = ("audio", "wavs", "clips")
 NUMBERS = {"0", "1", "-1", "0.0", "1.0", "true", "false"}
-LISTED_FROM = 32  # files of one folder; fewer are looked up one by one
-THREADS = 16  # network disks answer late, but many at a time
 
 
 def load_manifest(path: str | None, split: bool = True) -> pd.DataFrame:
@@ -48,7 +45,7 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
     """Reads a table of clips, checks it, and splits the clips if it names no parts.
 
     Args:
-        path: CSV in UTF-8, or Parquet; the first bytes tell which.
+        path: CSV, as `read_delimited` understands it, or Parquet; the first bytes tell which.
         split: whether clips are assigned to parts where the table names none.
     Returns:
         The manifest, and lines that say what was made of it. `clip_id` is the path as written,
@@ -59,27 +56,54 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
             missing or stands in it twice.
     """
     table = Path(path).expanduser()
-    clips = _named_columns(_read_any(table), str(table))
-    clips["path"], said = _found_paths(clips["path"].tolist(), str(table.parent), str(table))
+    clips, said = _read_any(table)
+    clips = named_columns(clips, str(table))
+    beside = [os.path.join(table.parent, name) for name in AUDIO_FOLDERS]
+    clips["path"], own = find_clips(
+        clips["path"].tolist(),
+        [str(table.parent), *filter(os.path.isdir, beside)],
+        ", ".join([str(table), *said]),
+        f"Relative paths start from the table's own folder, or from {', '.join(AUDIO_FOLDERS)} "
+        "in it.",
+    )
+    said += own
     _refuse_repeated(clips["path"], clips["label"], str(table))
-    clips = normalize_manifest(clips, str(table))
+    clips, own = keep_or_assign_parts(clips, str(table), split)
+    return clips, said + own
+
+
+def keep_or_assign_parts(
+    clips: pd.DataFrame, source: str, split: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """The manifest of a table's clips, in the table's parts, or split if it names none.
+
+    Args:
+        clips: with the manifest's names.
+        source: the table, for messages.
+        split: whether clips are assigned to parts where the table names none.
+    Returns:
+        The manifest, and a line on its parts.
+    Raises:
+        ValueError: some rows have a part and some have none.
+    """
+    clips = normalize_manifest(clips, source)
     given = clips["part"] != UNKNOWN
     if given.all():
         counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
-        return clips, [*said, f"parts as the table names them: {counts}"]
+        return clips, [f"parts as the table names them: {counts}"]
     if given.any():
         raise ValueError(
-            f"{table}, row {_first(~given)}: every clip has a part, or none has. Received: no part "
-            f"in {(~given).sum()} of {len(clips)} rows. Remove the column to have them split."
+            f"{source}, row {_first(~given)}: every clip has a part, or none has. Received: no "
+            f"part in {(~given).sum()} of {len(clips)} rows. Remove the column to have them split."
         )
     if not split:
-        return clips, said
-    clips, how = split_by_best_group(clips, str(table))
-    return clips, [*said, how.replace(":", ", by the table's columns:", 1)]
+        return clips, []
+    clips, how = split_by_best_group(clips, source)
+    return clips, [how.replace(":", ", by the table's columns:", 1)]
 
 
-def _read_any(table: Path) -> pd.DataFrame:
-    """The table with text in every cell, "" where there is nothing."""
+def _read_any(table: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The table, and lines that say what was understood."""
     if not table.exists():
         raise FileNotFoundError(f"{table}: no such file. Is the path right?")
     if table.is_dir():
@@ -91,24 +115,12 @@ def _read_any(table: Path) -> pd.DataFrame:
         head = opened.read(4096)
     if not head.strip():
         raise ValueError(f"{table}: expected a table of clips. Received: an empty file.")
+    said = []
     try:
         if head.startswith(b"PAR1"):
             clips = pd.read_parquet(table)
-        elif b"\0" in head:
-            raise ValueError("binary data, or UTF-16. Save it as CSV in UTF-8")
         else:
-            with warnings.catch_warnings():
-                # Too many cells in a row are only warned of, and would be cut off.
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                clips = pd.read_csv(
-                    table, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-                )
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise ValueError(
-            f"{table}: a CSV file is text in UTF-8. Received: byte 0x{byte:02x}, which does not "
-            "belong there. Save it as UTF-8."
-        ) from None
+            clips, said = read_delimited(table, _is_header)
     except ImportError:
         raise ValueError(
             f"{table}: Parquet needs the package pyarrow, in the version that fits NumPy's. "
@@ -124,11 +136,20 @@ def _read_any(table: Path) -> pd.DataFrame:
     if not len(clips):
         raise ValueError(f"{table}: expected a row for each clip. Received: 0 rows.")
     clips.columns = [str(column).strip() for column in clips.columns]
-    return clips.reset_index(drop=True)
+    return clips.reset_index(drop=True), said
 
 
-def _named_columns(clips: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Brings the columns, labels, parts and lengths to the manifest's names."""
+def _is_header(cells: Sequence[str]) -> bool:
+    names = {cell.lower() for cell in cells}
+    return "label" in names and not names.isdisjoint(("path", *PATH_NAMES))
+
+
+def named_columns(clips: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Brings the columns, labels, parts and lengths of a table to the manifest's names.
+
+    Raises:
+        ValueError: there is no path or no label, or a value is not understood.
+    """
     known = {*MANIFEST_COLUMNS, "split", "clip_id"}
     clips = clips.rename(columns={c: c.lower() for c in clips if c.lower() in known})
     if "part" not in clips:
@@ -140,7 +161,7 @@ def _named_columns(clips: pd.DataFrame, source: str) -> pd.DataFrame:
     if missing:
         raise ValueError(
             f"{source}: expected the columns path and label. Received: {', '.join(clips.columns)}; "
-            f"no {' and no '.join(missing)}. Is there a header, and are there commas between?"
+            f"no {' and no '.join(missing)}. Is there a header?"
         )
     for column in known & set(clips.columns) - {"seconds"}:
         text = clips[column].astype(object).where(clips[column].notna(), "")
@@ -187,7 +208,8 @@ def _labels(written: pd.Series, source: str) -> pd.Series:
 
 
 def _seconds(written: pd.Series, source: str) -> pd.Series:
-    seconds = pd.to_numeric(written, errors="coerce").astype(float)
+    points = written if pd.api.types.is_numeric_dtype(written) else decimal_points(written)
+    seconds = pd.to_numeric(points, errors="coerce").astype(float)
     empty = written.isna() | written.astype(str).str.strip().isin(["", UNKNOWN])
     bad = ~empty & ~(np.isfinite(seconds) & (seconds > 0))
     if bad.any():
@@ -211,55 +233,6 @@ def _refuse_repeated(paths: pd.Series, labels: pd.Series, source: str) -> None:
             f"{source}, row {second}: each file stands in a table once. Received: "
             f"{paths[second - 1]} again, first in row {first}; {repeated.sum()} such rows{told}"
         )
-
-
-def _found_paths(written: list[str], folder: str, source: str) -> tuple[list[str], list[str]]:
-    """The clips' paths, and a line if they lie in a folder beside the table.
-
-    Raises:
-        ValueError: files are missing, wherever they are looked for.
-    """
-    beside = [os.path.join(folder, name) for name in AUDIO_FOLDERS]
-    tries = []
-    for base in (folder, *filter(os.path.isdir, beside)):
-        paths = [os.path.join(base, clip) for clip in written]
-        tries.append((missing_files(paths), paths, base))
-        if not tries[-1][0]:
-            break
-    absent, paths, base = min(tries, key=lambda own: len(own[0]))
-    if absent:
-        examples = ", ".join(f"{paths[at]} (row {at + 1})" for at in absent[:3])
-        raise ValueError(
-            f"{source}: expected every file to be there. Received: {len(absent)} of {len(paths)} "
-            f"missing: {examples}{' …' if len(absent) > 3 else ''}. Relative paths start from the "
-            f"table's own folder, or from {', '.join(AUDIO_FOLDERS)} in it."
-        )
-    return paths, [] if base == folder else [f"the audio lies in {base}"]
-
-
-def missing_files(paths: Sequence[str]) -> list[int]:
-    """Positions of the paths at which there is nothing, in order.
-
-    A folder of which many files are asked for is listed once, which is far cheaper than asking for
-    each; folders are looked at in parallel.
-    """
-    wanted = defaultdict(list)
-    for at, path in enumerate(paths):
-        folder, _, name = path.rpartition(os.sep)
-        wanted[folder].append((at, name))
-
-    def look(folder: str) -> list[int]:
-        asked = wanted[folder]
-        if len(asked) < LISTED_FROM:
-            return [at for at, _ in asked if not os.path.exists(paths[at])]
-        try:
-            there = set(os.listdir(folder or os.sep))
-        except OSError:
-            return [at for at, _ in asked]
-        return [at for at, name in asked if name not in there]
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return sorted(at for absent in pool.map(look, wanted) for at in absent)
 
 
 def _first(rows: pd.Series) -> int:

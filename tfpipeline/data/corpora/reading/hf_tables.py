@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,24 +36,47 @@ class Table:
 def find_tables(root: Path) -> list[Table]:
     """The tables of a data set: shards as downloaded, or a folder that `save_to_disk` wrote.
 
-    Shards are `train-00000-of-00035.parquet`, in the folder, in `data/`, or in a folder for each
-    split; a saved folder has `train/data-00000-of-00002.arrow`, or no split if it was saved alone.
+    Shards are `train-00000-of-00035.parquet`, or `name-train-00000-of-00035.arrow`, in the folder,
+    in `data/`, or in a folder for each split there; a saved folder has
+    `train/data-00000-of-00002.arrow`, or names its split in `state.json` if it was saved alone.
 
     Returns:
         Splits by name, each in the order of its shards.
     """
+    named = {"data", *_told(root / "dataset_dict.json", "splits", [])}
+    inner = [own for own in root.iterdir() if own.name in named or part_from_name(own.name)]
+    if (root / "data").is_dir():
+        inner += [own for own in (root / "data").iterdir() if part_from_name(own.name)]
     found = []
-    inner = [own for own in root.iterdir() if own.name == "data" or part_from_name(own.name)]
     for folder in (root, *sorted(own for own in inner if own.is_dir())):
         for path in sorted([*folder.glob("*.parquet"), *folder.glob("*.arrow")]):
-            split = path.name.partition("-")[0] if "-" in path.name else path.stem
-            # `data-00000-of-00002.arrow`, `dataset.arrow`, `0000.parquet`: the folder tells.
-            if split in ("data", "dataset") or split.isdigit():
-                split = folder.name if folder != root and folder.name != "data" else "train"
-            # What `datasets` computed and kept beside its data is none of it.
-            if not path.name.startswith(("cache-", "tmp", ".")):
-                found.append(Table(path, split))
+            # What `datasets` computed and kept beside its data is none of it; `metadata.parquet`
+            # describes a folder of audio.
+            if not path.name.startswith(("cache-", "tmp", ".", "metadata.")):
+                found.append(Table(path, _split_of(path, root)))
     return sorted(found, key=lambda table: (table.split, str(table.path)))
+
+
+def _split_of(path: Path, root: Path) -> str:
+    """The split of a table, as its name tells, or its folder's."""
+    stem = SHARD.split(path.stem)[0]
+    last = stem.rpartition("-")[2]
+    split = last if part_from_name(last) else stem.partition("-")[0]
+    # `data-00000-of-00002.arrow`, `dataset.arrow`, `0000.parquet`: the folder tells.
+    if split not in ("data", "dataset") and not split.isdigit():
+        return split
+    if path.parent not in (root, root / "data"):
+        return path.parent.name
+    return _told(path.parent / "state.json", "_split", None) or "train"
+
+
+def _told(path: Path, key: str, default):
+    """A value of a JSON file; the default where there is none."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return default
+    return told.get(key, default) if isinstance(told, dict) else default
 
 
 def missing_shards(tables: Sequence[Table]) -> list[str]:
@@ -78,7 +103,7 @@ def read_batches(table: Table, columns: Sequence[str]) -> Iterator[pyarrow.Recor
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with _reading(table):
         if table.path.suffix == ".parquet":
             with pq.ParquetFile(table.path, buffer_size=READ_BYTES, pre_buffer=False) as opened:
                 _refuse_columns(table, opened.schema_arrow, columns)
@@ -86,9 +111,19 @@ def read_batches(table: Table, columns: Sequence[str]) -> Iterator[pyarrow.Recor
             return
         with pa.memory_map(str(table.path)) as mapped, _open_arrow(mapped) as opened:
             _refuse_columns(table, opened.schema, columns)
+            tops = list(dict.fromkeys(_top(opened.schema, column) for column in columns))
             for batch in opened:
                 for start in range(0, batch.num_rows, ROWS_AT_A_TIME):
-                    yield batch.select(columns).slice(start, ROWS_AT_A_TIME)
+                    yield batch.select(tops).slice(start, ROWS_AT_A_TIME)
+
+
+@contextmanager
+def _reading(table: Table):
+    """Turns what Arrow says of a bad file into one line."""
+    import pyarrow as pa
+
+    try:
+        yield
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
@@ -99,15 +134,80 @@ def read_batches(table: Table, columns: Sequence[str]) -> Iterator[pyarrow.Recor
         ) from None
 
 
-def _open_arrow(mapped) -> pyarrow.ipc.RecordBatchStreamReader:
-    """An Arrow stream, as `datasets` writes."""
+def schema_of(table: Table) -> pyarrow.Schema:
+    """The columns of a table and their types.
+
+    Raises:
+        ValueError: it is no such table, or is cut off.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with _reading(table):
+        if table.path.suffix == ".parquet":
+            return pq.read_schema(table.path)
+        with pa.memory_map(str(table.path)) as mapped, _open_arrow(mapped) as opened:
+            return opened.schema
+
+
+def features_of(table: Table) -> dict:
+    """What `datasets` wrote of the columns, such as the names of classes; {} if nothing.
+
+    It stands in the schema, or in `dataset_info.json` beside the table.
+    """
+    told = (schema_of(table).metadata or {}).get(b"huggingface")
+    try:
+        features = json.loads(told)["info"]["features"] if told else None
+    except (ValueError, KeyError, TypeError):
+        features = None
+    if features is None:
+        features = _told(table.path.parent / "dataset_info.json", "features", {})
+    return features if isinstance(features, dict) else {}
+
+
+def column_of(batch: pyarrow.RecordBatch, column: str) -> pyarrow.Array:
+    """A column of a batch, or, as `outer.inner`, a field of one."""
+    import pyarrow.compute as pc
+
+    top = _top(batch.schema, column)
+    array = batch.column(top)
+    inner = column[len(top) + 1 :]
+    return pc.struct_field(array, inner.split(".")) if inner else array
+
+
+def type_of(schema: pyarrow.Schema, column: str) -> pyarrow.DataType | None:
+    """The type of a column, or of a field `outer.inner`; None if there is none."""
     import pyarrow as pa
 
+    top = _top(schema, column)
+    if top not in schema.names:
+        return None
+    found = schema.field(top).type
+    for name in filter(None, column[len(top) + 1 :].split(".")):
+        if not pa.types.is_struct(found) or found.get_field_index(name) < 0:
+            return None
+        found = found.field(name).type
+    return found
+
+
+def _top(schema: pyarrow.Schema, column: str) -> str:
+    return column if column in schema.names else column.partition(".")[0]
+
+
+def _open_arrow(mapped) -> pyarrow.RecordBatchReader:
+    """An Arrow stream, as `datasets` writes, or an Arrow file."""
+    import pyarrow as pa
+
+    if mapped.read(6) == b"ARROW1":
+        whole = pa.ipc.open_file(mapped)
+        batches = (whole.get_batch(at) for at in range(whole.num_record_batches))
+        return pa.RecordBatchReader.from_batches(whole.schema, batches)
+    mapped.seek(0)
     return pa.ipc.open_stream(mapped)
 
 
 def _refuse_columns(table: Table, schema: pyarrow.Schema, columns: Sequence[str]) -> None:
-    missing = [column for column in columns if column not in schema.names]
+    missing = [column for column in columns if type_of(schema, column) is None]
     if missing:
         raise ValueError(
             f"{table.path}: expected the columns {', '.join(columns)}. "
