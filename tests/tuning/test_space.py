@@ -5,7 +5,8 @@ import pytest
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.models.families import find_family
 from tfpipeline.tuning.distributed import check_space
-from tfpipeline.tuning.oracles import check_budget, hyperparameters, values_of
+from tfpipeline.tuning.oracles import check_budget
+from tfpipeline.tuning.settings import hyperparameters, values_of
 from tfpipeline.tuning.space import (
     FIXED,
     Parameter,
