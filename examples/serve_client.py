@@ -15,14 +15,18 @@ from tfpipeline.serving.client.client import open_client
 
 
 def main(argv: list[str]) -> int:
-    """Prints one line a file; returns the exit code: 1 if a file has no score."""
+    """Prints one line a file; returns the exit code: 1 if a file has no score, 2 without answer."""
     if len(argv) < 2:
         print(__doc__, file=sys.stderr)
         return 2
     address, *files = argv
-    with open_client(address) as client:
-        contract = client.contract()
-        answers = client.score_audio([Path(file).read_bytes() for file in files])
+    try:
+        with open_client(address) as client:
+            contract = client.contract()
+            answers = client.score_audio([Path(file).read_bytes() for file in files])
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     threshold = contract["threshold"]["value"]
     for file, answer in zip(files, answers, strict=True):
         status = contract["status"][str(answer["status"])]

@@ -49,7 +49,7 @@ def test_list_names_every_corpus_and_how_it_is_given(capsys):
     assert code == 0
     assert [row["name"] for row in rows] == list(CORPORA)
     for row in rows:
-        assert row["licence"], row["name"]
+        assert row["license"], row["name"]
         assert row["give"].startswith(row["name"])
     assert corpus.main(["list"]) == 0
     printed = capsys.readouterr().out

@@ -8,10 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from organizers import slow_eer
 from replicas import Speech, indictts
 
 from tfpipeline import evaluate, predict
 from tfpipeline.evaluation.scores import read_scores
+from tfpipeline.workflows import score_files
 
 pytestmark = pytest.mark.usefixtures("tiny_in_the_table")
 
@@ -121,6 +123,14 @@ def test_bad_usage_is_one_line(runs, tmp_path, capsys):
         (["--run", one, one], "each model needs a name of its own"),
         (["--run", one, "--data", "nonesuch"], "a corpus must be one of"),
         (["--run", one, "--data", "tiny", "--scores", "x.csv"], "--data is scored by runs"),
+        (["--run", one, "--subset", "eval"], "are about score files. Received: no --scores"),
+        (["--run", one, "--pooled"], "the --data that runs score"),
+        (["--scores", "x", "--pooled", "--by", "codec"], "and no --by"),
+        (["--run", one, "--matrix", "--pooled"], "one of these at a time"),
+        (["--scores", *"abc", "--key", *"xy"], "one each in their order. Received: 2 keys, 3"),
+        (["--run", one, "--data", "a", "--data", "b"], "without --matrix or --pooled"),
+        (["--run", one, "--pooled", "--data", "tiny", "--data", "tiny"], "pooled once"),
+        (["--run", one, "--pooled", "--data", "tiny"], "is untouched in training"),
     ]
     for argv, message in cases:
         assert evaluate.main(argv) == 2, argv
@@ -183,3 +193,81 @@ def test_a_submission_has_a_row_for_every_hidden_clip(
 def test_a_submission_needs_one_run_and_hidden_labels(runs, flags, message, capsys):
     assert evaluate.main(["--run", str(runs / "one"), "--submission", "s.csv", *flags]) == 2
     assert message in errors(capsys)
+
+
+def write_trials(folder, name, n, gap):
+    """A score file and a key of `n` trials, high = bonafide: which are bonafide, and the scores."""
+    random = np.random.default_rng(n)
+    good = np.arange(n) % 3 == 0
+    scores = (good * gap + random.normal(size=n)).tolist()
+    ids = [f"/data/{name}/{number}.wav" for number in range(n)]
+    rows = [f"{i} {score!r}\r\n" for i, score in zip(ids, scores, strict=True)]
+    (folder / f"{name}.txt").write_text("".join(rows), newline="")
+    rows = [f"{i},{('spoof', 'bonafide')[g]}\n" for i, g in zip(ids, good, strict=True)]
+    (folder / f"{name}.csv").write_text("file_name,label\n" + "".join(rows))
+    return good, np.array(scores)
+
+
+def test_score_files_of_several_data_sets_are_pooled(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = [write_trials(tmp_path, name, n, gap) for name, n, gap in (("a", 60, 1), ("b", 90, 2))]
+    expected = [slow_eer(scores[good], scores[~good]) for good, scores in made]
+    good, scores = (np.concatenate(column) for column in zip(*made, strict=True))
+    argv = ["--pooled", "--scores", "a.txt", "b.txt", "--key", "a.csv", "b.csv"]
+    assert evaluate.main(argv) == 0
+    printed = capsys.readouterr()
+    assert "a.txt: form asvspoof2021 (lines `id score`; spaces, CRLF), high = bon" in printed.err
+    rows = pd.read_csv("saved_models/evaluations/a+b-pooled/pooled.csv").set_index("data_set")
+    assert rows.loc[["a", "b"], "eer"].tolist() == expected
+    assert rows.loc["mean", "eer"] == pytest.approx(np.mean(expected), abs=1e-15)
+    assert rows.loc["pooled", "eer"] == slow_eer(scores[good], scores[~good])
+    assert rows.loc["pooled", ["n_bonafide", "n_spoof"]].tolist() == [50, 100]
+    lines = printed.out.splitlines()
+    pooled = next(line for line in lines if line.startswith("pooled"))
+    assert f"{100 * rows.loc['pooled', 'eer']:.2f}" in pooled
+    assert evaluate.main([*argv, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["pooled"]["eer"] == rows.loc["pooled", "eer"]
+
+
+def test_a_trial_without_a_score_is_told_and_exits_with_1(tmp_path, capsys):
+    write_trials(tmp_path, "a", 60, 1)
+    lines = (tmp_path / "a.txt").read_text().splitlines()
+    (tmp_path / "a.txt").write_text("\n".join(lines[1:]))
+    argv = ["--scores", str(tmp_path / "a.txt"), "--key", str(tmp_path / "a.csv")]
+    argv += ["--out", str(tmp_path / "out")]
+    for more in ([], ["--pooled"]):
+        assert evaluate.main([*argv, *more]) == 1
+        printed = capsys.readouterr()
+        assert "1 clips of the key have no score" in printed.err
+        assert "1 clips of the key have no score" in " ".join(printed.out.split())
+
+
+def test_runs_are_pooled_over_corpora(runs, tiny_corpus, tmp_path, capsys, monkeypatch):
+    unseen = tiny_corpus.assign(path="/nowhere/" + tiny_corpus["path"])
+    random = np.random.default_rng(0)
+    parts = {"one": "-", "two": np.resize(["test", "train"], len(unseen))}
+    scored = []
+
+    class Audio(np.ndarray):
+        def subset(self, rows):
+            return self[rows]
+
+    def open_whole(name):
+        return unseen.assign(part=parts[name]), np.zeros(len(unseen)).view(Audio), unseen[:0]
+
+    def score_clips(run, clips, audio):
+        assert len(clips) == len(audio)
+        noise = random.normal(size=len(clips))
+        scored.append(clips.assign(score=(clips["label"] == "spoof") + noise))
+        return scored[-1]
+
+    monkeypatch.setattr(score_files, "open_whole", open_whole)
+    monkeypatch.setattr(score_files, "score_clips", score_clips)
+    argv = ["--run", str(runs / "one"), "--pooled", "--data", "one", "--data", "two"]
+    assert evaluate.main([*argv, "--out", str(tmp_path / "out"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)[0]
+    assert report["run"] == "one"
+    assert report["notes"] == [f"two: its test part, {len(unseen) // 2} clips"]
+    for row, table in zip(report["data_sets"], scored, strict=True):
+        classes = [-table.loc[table["label"] == name, "score"] for name in ("bonafide", "spoof")]
+        assert row["eer"] == slow_eer(*classes)

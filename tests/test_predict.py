@@ -208,7 +208,7 @@ def test_a_killed_process_loses_no_row(run, clips, tmp_path, capsys):
 
 def test_timelines(run, clips, tmp_path, capsys):
     shutil.copy(clips / "a.wav", clips / "in" / "a.wav")
-    argv = ["--run", str(run), "--json", f"--timeline={tmp_path / 'over time'}", str(clips)]
+    argv = ["--run", str(run), "--json", "--timeline-to", f"{tmp_path / 'over time'}", str(clips)]
     assert predict.main(argv) == 1
     rows = rows_of(capsys)
     pictures = {row["path"]: row["timeline"] for row in rows}
@@ -248,13 +248,17 @@ SERVER = ["--server", "grpc://localhost:8500/small"]
 def server(run, monkeypatch):
     """A client of a server that holds the run, as `serving.client` gives one.
 
-    Notes its `calls`, refuses requests with a window of `refused`, fails after `gone` calls.
+    Notes its `calls`, refuses requests with a window of `refused` by `refusal`, fails after `gone`
+    calls.
     """
     judge, calls, refused, gone = LocalScorer(run), [], [], []
+    refusal = [ValueError("grpc://localhost refuses the request: not this")]
     (run / "environment.json").write_text("{}")
 
     class Client:
         def contract(self):
+            if gone and len(calls) > gone[0]:
+                raise ConnectionError("grpc://localhost: 6 tries failed.")
             return build_contract(open_run(run), judge.window)
 
         def score_windows(self, windows):
@@ -263,13 +267,13 @@ def server(run, monkeypatch):
             if gone and len(calls) > gone[0]:
                 raise ConnectionError("grpc://localhost: 6 tries failed.")
             if any(np.array_equal(own, other) for own in windows for other in refused):
-                raise ValueError("grpc://localhost refuses the request: not this")
+                raise refusal[0]
             return judge.score_windows(windows)
 
     client = ModuleType("tfpipeline.serving.client.client")
     client.open_client = lambda url: Client()
     monkeypatch.setitem(sys.modules, "tfpipeline.serving.client.client", client)
-    return SimpleNamespace(calls=calls, refused=refused, gone=gone)
+    return SimpleNamespace(calls=calls, refused=refused, refusal=refusal, gone=gone)
 
 
 def test_a_server_gives_the_rows_of_the_run(run, clips, server, capsys):
@@ -291,12 +295,24 @@ def assert_same_row(row, own):
     assert row == {key: own[key] for key in row}
 
 
-def test_a_window_that_the_server_refuses_costs_its_own_row_alone(run, clips, server, capsys):
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ValueError("grpc://localhost refuses the request: not this"),
+        ValueError("a request must be at most 16777216 bytes long. Received: a row of 16777217."),
+        ConnectionError("http://localhost failed: out of memory (HTTP 500)."),
+        TimeoutError("grpc://localhost: no answer within 120 s."),
+    ],
+)
+def test_a_window_that_the_server_refuses_costs_its_own_row_alone(
+    run, clips, server, capsys, refusal
+):
     assert predict.main(["--run", str(run), "--json", str(clips)]) == 1
     expected = rows_of(capsys)
     assert all(row["status"] == "ok" for row in expected[:-1])
     waveform = decode(clips / "b.flac").waveform
     server.refused.append(waveform[16_000:32_000])
+    server.refusal[0] = refusal
     assert len(waveform) > 32_000  # so that it is neither the first window nor the last
     assert predict.main([*SERVER, "--json", str(clips)]) == 1
     printed = capsys.readouterr()
@@ -305,7 +321,7 @@ def test_a_window_that_the_server_refuses_costs_its_own_row_alone(run, clips, se
     refused = rows.pop(1)
     assert refused["status"] == "refused"
     assert refused["score"] is refused["verdict"] is None
-    assert refused["reason"].startswith(f"{clips / 'b.flac'}: grpc://localhost refuses the request")
+    assert refused["reason"].startswith(f"{clips / 'b.flac'}: {refusal}")
     assert f"error: {refused['reason']}" in printed.err
     for row, own in zip(rows, expected[:1] + expected[2:], strict=True):
         assert_same_row(row, own)

@@ -172,7 +172,7 @@ def test_bad_usage_is_one_line_and_nothing_is_lost(
     monkeypatch.setitem(CORPORA, "one", lambda path, split: one_class.reset_index(drop=True))
     new = ["--run", str(tmp_path / "new")]
     cases = [
-        (["--model", "trees", *TINY, "--resume"], "takes neither --config nor --resume"),
+        (["--model", "trees", *TINY, "--resume"], "does not take --resume"),
         (["--model", "lightgbm", *TINY, "--run", str(runs / "lightgbm")], "--overwrite"),
         (["--model", "lightgbm", *TINY, *new, "--set", "model.max_iter=3"], "model.max_iter"),
         (["--model", "lightgbm", *TINY, *new, "--set", "features.set=most"], "features.set"),

@@ -294,6 +294,9 @@ class TrainingConfig(Section):
         weight_decay: AdamW's, decoupled; 0 gives Adam.
         frozen_epochs: first epochs in which a pretrained backbone keeps its weights, and what is
             around it learns alone.
+        cached_passes: passes over the training clips whose speech-encoder states are computed once
+            and kept on disk for the frozen epochs, which then train the head alone; each pass has
+            its own crops and augmentation. 0 computes them anew in every epoch.
         layerwise_lr_decay: factor on the learning rate of a pretrained backbone for each of its
             blocks, counted from its end: 1 treats all layers alike.
         ema_momentum: decay, a step, of a moving average of the weights, which is what is judged
@@ -315,6 +318,7 @@ class TrainingConfig(Section):
     warmup_epochs: AtLeastZero = 2.0
     weight_decay: AtLeastZero = 0.0
     frozen_epochs: int = Field(0, ge=0)
+    cached_passes: int = Field(0, ge=0)
     layerwise_lr_decay: Share = 1.0
     ema_momentum: ShareBelowOne = 0.0
     label_smoothing: ShareBelowOne = 0.0

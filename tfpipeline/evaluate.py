@@ -2,7 +2,8 @@
 
 Runs are judged on their own scores, or with --data on another corpus, which they score first; score
 files of other systems go through the same figures. Leaves `metrics.json` and `report.html`.
-With --matrix, every run is judged on every corpus: a table of AUC and EER, and a heat map.
+With --matrix, every run is judged on every corpus: a table of AUC and EER, and a heat map. With
+--pooled, one system on several data sets: EER of each, their mean, and of all at one threshold.
 """
 
 from __future__ import annotations
@@ -15,109 +16,72 @@ from pathlib import Path
 from tfpipeline.cli import (
     OK,
     SAVED_MODELS,
-    add_data_flag,
+    SOME_FAILED,
+    CommandParser,
     quiet_tensorflow,
     run_command,
     run_folder,
 )
-from tfpipeline.runs import layout
+
+MANY = {"nargs": "+", "default": []}
+DATA = {"action": "append", "default": [], "metavar": "NAME[:PATH]"}
+FLAGS = {
+    "--run": {**MANY, "metavar": "NAME-or-folder", "help": "runs"},
+    "--scores": {**MANY, "metavar": "FILE", "help": "score files"},
+    "--key": {**MANY, "metavar": "FILE", "help": "labels of score files: one for all, or each"},
+    "--subset": {"metavar": "NAME-or-file", "help": "trials of the key that count (default: eval)"},
+    "--polarity": {"choices": ("spoof", "bonafide"), "help": "what a high score in a file means"},
+    "--logits": {"choices": ("spoof-bonafide", "bonafide-spoof"), "help": "order of two logits"},
+    "--data": {**DATA, "help": "what runs score first; --matrix and --pooled take several"},
+    "--matrix": {"action": "store_true", "help": "each run on each corpus (default: of training)"},
+    "--pooled": {"action": "store_true", "help": "EER of each data set, their mean, and pooled"},
+    "--by": {**MANY, "metavar": "COLUMN", "help": "columns to break down by"},
+    "--out": {"metavar": "FOLDER", "help": "default: the run's, or below saved_models/evaluations"},
+    "--submission": {"metavar": "FILE", "help": "write id,is_tts for the hidden labels of --data"},
+    "--json": {"action": "store_true", "help": "print what is written as JSON instead of tables"},
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and evaluates; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tfpipeline.evaluate", description=__doc__)
-    parser.add_argument("--run", nargs="+", default=[], metavar="NAME-or-folder", help="runs")
-    parser.add_argument("--scores", nargs="+", default=[], metavar="FILE", help="score files")
-    parser.add_argument("--key", metavar="FILE", help="labels of score files that have none")
-    parser.add_argument(
-        "--polarity",
-        choices=("spoof", "bonafide"),
-        help="what a high score in the score files means (default: as their form says)",
-    )
-    add_data_flag(parser, "corpus that the runs score first; with --matrix")
-    parser.add_argument(
-        "--matrix",
-        action="store_true",
-        help="judge each run on each corpus (default: those that the runs were trained on)",
-    )
-    parser.add_argument(
-        "--by", nargs="+", default=[], metavar="COLUMN", help="columns to break down by"
-    )
-    parser.add_argument(
-        "--out",
-        metavar="FOLDER",
-        help="default: the run's folder; with --data <run>/evaluations/<corpus>; for several, "
-        "saved_models/evaluations/<names>",
-    )
-    parser.add_argument(
-        "--submission",
-        metavar="FILE",
-        help="write id,is_tts for the clips of --data whose labels are hidden, and judge nothing",
-    )
-    parser.add_argument("--json", action="store_true", help="print metrics.json instead of tables")
+    parser = CommandParser(prog="python -m tfpipeline.evaluate", description=__doc__)
+    for name, options in FLAGS.items():
+        parser.add_argument(name, **options)
     flags = parser.parse_args(argv)
     return run_command(lambda: _evaluate(flags))
 
 
 def _evaluate(flags: argparse.Namespace) -> int:
-    _check_flags(flags)
     quiet_tensorflow()
     from tfpipeline.reporting.corpus_tables import print_matrix
-    from tfpipeline.reporting.tables import print_leaderboard, print_summary
+    from tfpipeline.reporting.tables import print_evaluations, print_pooled
     from tfpipeline.runs.run import open_run
     from tfpipeline.workflows import evaluate as workflow
-    from tfpipeline.workflows.other_corpus import plain_name
+    from tfpipeline.workflows.score_files import ScoreFiles, pool, write_pooled
 
+    files = ScoreFiles(flags.scores, flags.key, flags.polarity, flags.subset, flags.logits)
+    kinds = [name for name in ("matrix", "pooled", "submission") if getattr(flags, name)]
+    workflow.check_request(flags.run, flags.data, files, kinds, flags.by)
     runs = [open_run(run_folder(name)) for name in flags.run]
-    base = SAVED_MODELS / layout.EVALUATIONS
-    if flags.matrix:
-        names = "+".join(plain_name(run.folder.name) for run in runs)
-        out = Path(flags.out) if flags.out else base / f"{names}-matrix"
-        cells, table = workflow.evaluate_matrix(runs, flags.data or [], out)
-        print(json.dumps(cells, indent=2)) if flags.json else print_matrix(table)
-        print(f"matrix: {out / 'matrix.csv'}, {out / 'matrix.png'}", file=sys.stderr)
-        return OK
-    data = flags.data[0] if flags.data else None
     if flags.submission:
-        number = workflow.write_hidden_scores(runs[0], data, flags.submission)
+        number = workflow.write_hidden_scores(runs[0], flags.data[0], flags.submission)
         print(f"submission: {flags.submission}, {number} clips", file=sys.stderr)
         return OK
-    found = workflow.evaluate_runs(
-        runs, data, flags.by, [Path(file) for file in flags.scores], flags.key, flags.polarity
-    )
-    out = Path(flags.out) if flags.out else workflow.default_folder(found, runs, data, base)
-    report = workflow.write_comparison(found, out)
-    if flags.json:
-        print(json.dumps(found.content, indent=2))
-    else:
-        metrics = [own.metrics for own in found.evaluations]
-        for own in metrics:
-            print_summary(own)
-        if len(metrics) > 1:
-            print_leaderboard(metrics, found.part, found.compared, found.warning)
-    print(f"report: {report}", file=sys.stderr)
-    return OK
-
-
-def _check_flags(flags: argparse.Namespace) -> None:
-    if not flags.run and not flags.scores:
-        raise ValueError("something to evaluate is needed: --run NAME or --scores FILE.")
-    if flags.data and flags.scores:
-        raise ValueError("--data is scored by runs. Received: --scores too; evaluate them apart.")
+    default = workflow.default_folder(runs, flags.scores, flags.data, kinds, SAVED_MODELS)
+    out, complete = Path(flags.out or default), True
     if flags.matrix:
-        if flags.scores or flags.by:
-            raise ValueError(
-                "--matrix is of runs and corpora: neither --scores nor --by go with it."
-            )
-    elif flags.data and len(flags.data) > 1:
-        raise ValueError(
-            f"without --matrix, one corpus is evaluated at a time. Received: {len(flags.data)}."
-        )
-    if flags.submission and (len(flags.run) != 1 or not flags.data):
-        raise ValueError(
-            "--submission takes one --run and the --data whose hidden clips it scores. Received: "
-            f"{len(flags.run)} runs, --data {flags.data and flags.data[0]}."
-        )
+        content = workflow.evaluate_matrix(runs, flags.data, out)
+        left, show = f"matrix: {out / 'matrix.csv'}, {out / 'matrix.png'}", print_matrix
+    elif flags.pooled:
+        content, complete = pool(runs, flags.data, files)
+        left, show = f"pooled: {write_pooled(content, out)}", print_pooled
+    else:
+        found = workflow.evaluate_runs(runs, next(iter(flags.data), None), flags.by, files)
+        content, complete = found.content, found.complete
+        left, show = f"report: {workflow.write_comparison(found, out)}", print_evaluations
+    print(json.dumps(content, indent=2)) if flags.json else show(content)
+    print(left, file=sys.stderr)
+    return OK if complete else SOME_FAILED
 
 
 if __name__ == "__main__":

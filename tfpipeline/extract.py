@@ -7,24 +7,22 @@ extraction that was stopped resumes with the same command.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
-from pathlib import Path
 
 from tfpipeline.cli import (
     OK,
     SOME_FAILED,
+    CommandParser,
     add_data_flag,
     corpus_from_flag,
-    quiet_tensorflow,
+    print_result,
     run_command,
 )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and extracts; returns the exit code: 1 if some clips cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m tfpipeline.extract", description=__doc__)
+    parser = CommandParser(prog="python -m tfpipeline.extract", description=__doc__)
     add_data_flag(parser, "the corpus (default: demo)")
     parser.add_argument(
         "--features", default="selected", help="baseline, selected (the default) or all"
@@ -51,51 +49,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _extract(flags: argparse.Namespace) -> int:
-    out = Path(flags.out)
-    if out.exists() and not flags.overwrite:
-        raise ValueError(f"{out} exists. Replace it with --overwrite, or name another --out.")
-    if out.is_dir():
-        raise ValueError(f"--out is a file. Received the folder {out}. Try {out / 'f.parquet'}.")
-    if not flags.window_seconds > 0:
-        raise ValueError(
-            f"--window-seconds must be more than 0. Received: {flags.window_seconds:g}."
-        )
-    quiet_tensorflow()
+    from tfpipeline.config import AS_RECORDED, DataConfig
+    from tfpipeline.workflows.extract import write_features
 
-    from tfpipeline.config import AS_RECORDED, DataConfig, FrontEndConfig
-    from tfpipeline.data.audio import SAMPLE_RATE
-    from tfpipeline.data.clip_audio import open_audio
-    from tfpipeline.data.corpora import load_clips
-    from tfpipeline.features.handcrafted.extraction import (
-        check_window,
-        extract_to_parquet,
-        partial_folder,
-    )
-    from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
-    from tfpipeline.files.atomic import write_table
-
-    # What cannot work fails before anything is decoded.
-    window = round(flags.window_seconds * SAMPLE_RATE)
-    check_window(HandcraftedFeatures(flags.features), window)
     # Nothing is held out: the table is of all clips.
-    data = DataConfig(corpus=corpus_from_flag(flags.data or ["demo"]), unseen_attacks=())
-    if flags.overwrite:
-        shutil.rmtree(partial_folder(out), ignore_errors=True)
-    clips, audio, skipped = open_audio(load_clips(data), flags.cache)
-    skip_list = out.with_suffix(".skipped.csv")
-    if len(skipped):
-        write_table(skip_list, skipped)
-        print(
-            f"{len(skipped)} of {len(skipped) + len(clips)} clips skipped, see {skip_list}",
-            file=sys.stderr,
-        )
-    else:
-        skip_list.unlink(missing_ok=True)  # of an older table of that name
-    front_end = AS_RECORDED if flags.as_recorded else FrontEndConfig()
-    rows = extract_to_parquet(clips, audio, flags.features, window, front_end, out)
-    result = {"out": str(out), "clips": len(clips), "rows": rows, "skipped": len(skipped)}
-    print(json.dumps(result) if flags.json else f"{out}: {rows} windows of {len(clips)} clips")
-    return SOME_FAILED if len(skipped) else OK
+    corpus = corpus_from_flag(flags.data or ["demo"])
+    result = write_features(
+        DataConfig(corpus=corpus, unseen_attacks=(), cache=flags.cache),
+        flags.out,
+        flags.features,
+        flags.window_seconds,
+        AS_RECORDED if flags.as_recorded else None,
+        flags.overwrite,
+    )
+    print_result(result, flags.json, "{out}: {rows} windows of {clips} clips", indent=None)
+    return SOME_FAILED if result["skipped"] else OK
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tfpipeline.cli import (
     OK,
+    CommandParser,
     add_config_flags,
     add_run_flag,
     config_from_flags,
@@ -28,7 +29,7 @@ from tfpipeline.cli import (
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the flags and searches; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tfpipeline.tune", description=__doc__)
+    parser = CommandParser(prog="python -m tfpipeline.tune", description=__doc__)
     add_config_flags(parser)
     add_run_flag(parser, "where the search goes (default: saved_models/tune_<config's name>)")
     parser.add_argument("--space", metavar="FILE", help="default: configs/tune_<model>.yaml")

@@ -257,15 +257,15 @@ def verdict_fields() -> str:
 
 
 def data_sets() -> str:
-    """The published data sets that can be read, with licence and citation."""
+    """The published data sets that can be read, with license and citation."""
     from tfpipeline.data.corpora import DATA_SETS
 
     rows = [
         (
             f"`{name}`" + (" (two paths)" if own.second else ""),
             f"[{own.title}]({own.home})" if own.home.startswith("http") else own.title,
-            own.layout + (f"; PATH2: {own.second}" if own.second else ""),
-            own.licence,
+            own.layout_text,
+            own.license,
             own.citation,
         )
         for name, own in DATA_SETS.items()

@@ -1,4 +1,4 @@
-"""A manifest of a million clips: read, split, summarised, fingerprinted; run by hand.
+"""A manifest of a million clips: read, split, summarized, fingerprinted; run by hand.
 
     python tests/benchmarks/bench_million.py [--rows 1000000] [--keep FOLDER]
 
@@ -85,7 +85,7 @@ def _make(folder: Path, rows: int) -> None:
 def _measure(table: str, step: str) -> int:
     from tfpipeline.data.clips import check_parts, corpus_fingerprint
     from tfpipeline.data.corpora import load_corpus
-    from tfpipeline.data.inspection import summarise
+    from tfpipeline.data.inspection import summarize
     from tfpipeline.data.splits import split_clips
 
     marks = [("", time.perf_counter())]
@@ -100,8 +100,8 @@ def _measure(table: str, step: str) -> int:
         corpus_fingerprint(clips)
         marks.append(("fingerprint", time.perf_counter()))
     else:
-        summarise(clips)
-        marks.append(("summarise", time.perf_counter()))
+        summarize(clips)
+        marks.append(("summarize", time.perf_counter()))
     told = ", ".join(
         f"{name} {now - before:.1f} s" for (_, before), (name, now) in itertools.pairwise(marks)
     )

@@ -106,7 +106,7 @@ def _long(run: str, paths: list[str], hours: float, folder: Path) -> None:
         while left > 0:
             file.write(speech[:left])
             left -= len(speech)
-    for extra in ([], [f"--timeline={folder}"]):
+    for extra in ([], ["--timeline-to", str(folder)]):
         # By itself in a child of a child, whose memory is not the largest of others.
         code = (
             "import resource, subprocess, sys, time\n"

@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+from nasty_names import NAMES
 
 from tfpipeline.data.clips import (
     MANIFEST_COLUMNS,
@@ -44,6 +45,14 @@ def test_a_manifest_survives_its_file(tmp_path):
         clips["clip_id"][0], ""
     )
     pd.testing.assert_frame_equal(read_manifest(tmp_path / "manifest.csv"), clips)
+
+
+def test_any_name_survives_its_manifest(tmp_path):
+    names = [name for name in NAMES if "/" not in name]
+    paths = [f"{tmp_path}/{name}.wav" for name in names]
+    clips = normalize_manifest(pd.DataFrame({"path": paths, "label": "spoof"}), "here")
+    write_manifest(tmp_path / "clips.csv", clips)
+    assert read_manifest(tmp_path / "clips.csv")["path"].tolist() == paths
 
 
 def test_bad_tables_are_named_by_row_and_column():

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from nasty_names import NAMES
 
 from tfpipeline.data.clips import normalize_manifest
 from tfpipeline.evaluation.calibration import Calibration
@@ -12,6 +13,16 @@ def test_a_table_survives_its_file_to_the_last_digit(tmp_path, table):
     scores["score"] += np.pi * 1e-9
     write_scores(tmp_path / "scores.csv", scores)
     pd.testing.assert_frame_equal(read_scores(tmp_path / "scores.csv"), scores, check_exact=True)
+
+
+def test_any_id_survives_its_file(tmp_path):
+    clips = normalize_manifest(pd.DataFrame({"path": NAMES, "label": "spoof"}), "here")
+    scores = score_table(clips, np.arange(len(NAMES)) / 3, None)
+    write_scores(tmp_path / "scores.csv", scores)
+    read = read_scores(tmp_path / "scores.csv")
+    assert read["clip_id"].tolist() == read["path"].tolist() == list(NAMES)
+    assert read["score"].tolist() == scores["score"].tolist()
+    assert read["llr"].isna().all()
 
 
 def test_parquet_is_the_same_table(tmp_path, table):

@@ -1,8 +1,18 @@
+import csv
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
+from nasty_names import NAMES, UNDECODED
 
-from tfpipeline.files.atomic import atomic_file, replace_folder, write_json, write_text
+from tfpipeline.files.atomic import (
+    atomic_file,
+    replace_folder,
+    write_json,
+    write_table,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -27,6 +37,34 @@ def test_json_has_no_nan(tmp_path):
         write_json(tmp_path / "metrics.json", {"auc": float("nan")})
     write_json(tmp_path / "metrics.json", {"auc": None})
     assert json.loads((tmp_path / "metrics.json").read_text()) == {"auc": None}
+
+
+@pytest.mark.parametrize("names", [NAMES, UNDECODED, ("a", "b,c", "NA")])
+def test_tables_give_every_name_back(names, tmp_path):
+    numbers = np.arange(len(names)) / 3
+    numbers[1] = np.nan
+    paths = pd.Series(names, dtype=object)
+    table = pd.DataFrame({"path": paths, "x": numbers, "n": range(len(names)), "c\rd": "-"})
+    write_table(tmp_path / "a.csv", table)
+    read = pd.read_csv(
+        tmp_path / "a.csv",
+        na_values={"x": ""},
+        keep_default_na=False,
+        dtype={"path": object},
+        float_precision="round_trip",
+        encoding_errors="surrogateescape",
+    )
+    pd.testing.assert_frame_equal(read, table, check_exact=True)
+    with open(tmp_path / "a.csv", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(table)
+    assert [row["path"] for row in rows] == list(names)
+    np.testing.assert_array_equal([float(row["x"] or "nan") for row in rows], numbers)
+
+
+def test_plain_tables_are_plain(tmp_path):
+    write_table(tmp_path / "a.csv", pd.DataFrame({"path": ["a", "b c"], "x": [0.5, None]}))
+    assert (tmp_path / "a.csv").read_bytes() == b"path,x\na,0.5\nb c,\n"
 
 
 def test_a_folder_replaces_an_older_one_whole(tmp_path):

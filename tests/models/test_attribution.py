@@ -7,6 +7,7 @@ import tensorflow as tf
 from scipy.stats import spearmanr
 
 from tfpipeline.config import CONFIGS, load_config
+from tfpipeline.features.mel import LogMel
 from tfpipeline.models.attribution import evidence_cells, evidence_map, explain_window
 from tfpipeline.models.detector import build_detector
 from tfpipeline.prediction import explanation
@@ -57,7 +58,7 @@ def test_other_weights_give_another_map(speech):
 @pytest.mark.parametrize("samples", [16_000, 64_000, 150_000])
 def test_the_window_furthest_on_the_scores_side_is_shown(resnet18, speech, samples):
     waveform = np.tile(speech[:3].ravel(), 1)[:samples]
-    found = explain_window(resnet18, waveform, threshold=0.0)
+    found = explain_window(resnet18, waveform, threshold=0.0, mel=LogMel())
     assert found.evidence.shape == found.spectrogram.shape == (251, 64)
     assert 0 <= found.start <= max(0, samples - 64_000)
     if samples > 64_000:
@@ -81,7 +82,7 @@ def test_the_window_is_on_the_side_of_the_verdict(resnet18, speech, tmp_path, mo
         (np.mean(scores) - 1e-3, max, "fake"),
         (np.mean(scores) + 1e-3, min, "human"),
     ):
-        found = explain_window(resnet18, waveform, threshold)
+        found = explain_window(resnet18, waveform, threshold, LogMel())
         assert found.score == pytest.approx(side(scores), rel=1e-4)
         draw_explanation(config, resnet18, waveform, threshold, "clip", tmp_path / "a.png")
         assert f"towards {word}" in titles[-1]

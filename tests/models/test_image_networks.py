@@ -9,7 +9,8 @@ import tensorflow as tf
 from random_weights import random_images, random_state_dict
 
 from tfpipeline.models.backbones import BACKBONES
-from tfpipeline.models.pretrained import FINDERS, assign_weights, torch_shapes
+from tfpipeline.models.named_weights import assign_weights, torch_shapes
+from tfpipeline.models.pretrained import FINDERS
 from tfpipeline.models.weight_files import read_weights
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"

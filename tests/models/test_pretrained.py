@@ -12,7 +12,8 @@ from torch_files import save_state_dict
 
 from tfpipeline.models import pretrained
 from tfpipeline.models.backbones import BACKBONES
-from tfpipeline.models.pretrained import Pretrained, load_pretrained, torch_shapes
+from tfpipeline.models.named_weights import assign_weights, torch_shapes
+from tfpipeline.models.pretrained import Pretrained, load_pretrained
 from tfpipeline.models.weight_files import KERAS_HUB_RESNET18, _torch_names
 
 IMAGES = random_images((64, 64), 1)
@@ -30,7 +31,7 @@ def arrays(network):
 
 @pytest.fixture(scope="module")
 def features(network, arrays):
-    pretrained.assign_weights(network, arrays, "random")
+    assign_weights(network, arrays, "random")
     return network(IMAGES, training=False).numpy()
 
 
@@ -110,7 +111,7 @@ def test_weights_of_another_network_are_refused_and_change_nothing(
     other = dict(arrays)
     change(other)
     with pytest.raises(ValueError, match=message):
-        pretrained.assign_weights(network, other, "other")
+        assign_weights(network, other, "other")
     np.testing.assert_array_equal(network(IMAGES, training=False).numpy(), features)
 
 

@@ -2,7 +2,9 @@ import csv
 import io
 import json
 
+import pandas as pd
 import pytest
+from nasty_names import NAMES, UNDECODED
 
 from tfpipeline.prediction.predict_files import FIELDS
 from tfpipeline.prediction.rows import RowFile, TableLines, csv_line, json_line, printable
@@ -98,6 +100,32 @@ def test_a_file_torn_anywhere_is_completed(ending, tmp_path):
     assert kept == set(range(len(PATHS) + 1))  # no whole row was ever thrown away
     assert file.done == set(PATHS)
     assert file.failed == set(PATHS[1::2])
+
+
+def test_any_name_is_read_back_and_resumed(tmp_path):
+    """By csv and by pandas; and every row that is there is found again."""
+    names = [*NAMES, *UNDECODED]
+    path = tmp_path / "a.csv"
+    write(path, names[: len(names) // 2])
+    torn = path.read_bytes() + b'"torn\r\n'
+    path.write_bytes(torn)
+    file, new = write(path, names, resume=True)
+    assert len(file.done) == len(names) // 2
+    assert new == len(names) - len(names) // 2
+    assert write(path, names, resume=True)[1] == 0
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [own["path"] for own in rows] == names
+    table = pd.read_csv(
+        path,
+        keep_default_na=False,
+        na_values=dict.fromkeys(("seconds", "score"), ""),
+        dtype={"path": object, "reason": object},
+        encoding_errors="surrogateescape",
+    )
+    assert table["path"].tolist() == names
+    assert table["score"].isna().tolist() == [own["score"] == "" for own in rows]
+    assert table["score"].dtype == float
 
 
 def test_rows_are_there_before_the_file_is_closed(tmp_path):

@@ -41,7 +41,9 @@ def test_the_contract_takes_the_place_of_the_run():
 
 
 def test_bad_contracts_are_refused():
-    with pytest.raises(ValueError, match=r"grpc://here: schema must be 2\. Received: 1\.") as old:
+    with pytest.raises(
+        ValueError, match=r"grpc://here: schema must be 2 or 3\. Received: 1"
+    ) as old:
         RemoteScorer(FakeClient(schema=1), "grpc://here")
     assert "Export again with this one" in str(old.value)
     assert "\n" not in str(old.value)
@@ -66,11 +68,11 @@ def test_a_silent_window_of_a_clip_gets_the_score_that_the_model_gives(speech):
     [
         (ValueError("it refuses the request"), UnusableError, "it refuses the request"),
         (np.array([1.0, np.nan]), UnusableError, "grpc://here gives no score of a window"),
-        (ConnectionError("gone"), ConnectionError, "gone"),
-        (TimeoutError("late"), TimeoutError, "late"),
+        (ConnectionError("it failed: out of memory"), UnusableError, "it failed: out of memory"),
+        (TimeoutError("no answer within 120 s"), UnusableError, "no answer within 120 s"),
     ],
 )
-def test_refusals_and_failures_are_told_apart(speech, answer, error, message):
+def test_what_the_server_cannot_score_is_refused(speech, answer, error, message):
     class Refusing(FakeClient):
         def score_windows(self, windows):
             if isinstance(answer, Exception):
@@ -79,4 +81,26 @@ def test_refusals_and_failures_are_told_apart(speech, answer, error, message):
 
     with pytest.raises(error, match=message) as raised:
         RemoteScorer(Refusing(), "grpc://here").score_windows(speech[:2])
-    assert getattr(raised.value, "kind", "refused") == "refused"
+    assert raised.value.kind == "refused"
+
+
+@pytest.mark.parametrize(
+    ("failure", "lost"),
+    [
+        (ConnectionError("6 tries failed"), ConnectionError("contract: 6 tries failed")),
+        (TimeoutError("late"), TimeoutError("contract: late")),
+        (ValueError("Servable not found"), ValueError("contract: Servable not found")),
+    ],
+)
+def test_a_server_that_is_lost_is_no_refusal(speech, failure, lost):
+    class Lost(FakeClient):
+        def score_windows(self, windows):
+            self.contract = self.fail
+            raise failure
+
+        def fail(self):
+            raise lost
+
+    with pytest.raises(type(lost), match=r"^contract: ") as raised:
+        RemoteScorer(Lost(), "grpc://here").score_windows(speech[:2])
+    assert not isinstance(raised.value, UnusableError)

@@ -22,7 +22,7 @@ from tfpipeline.serving.client.transport import (
     parse_address,
     try_again,
 )
-from tfpipeline.serving.status import NOT_AUDIO, OK
+from tfpipeline.serving.status import NO_SCORE, NOT_AUDIO, OK
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["grpc", "http"])
 
@@ -55,7 +55,8 @@ def test_batches_keep_order_and_one_bad_clip_is_its_own(server, protocol, expect
         for number, row in enumerate(found):
             assert set(row) == {"score", "llr", "probability", "status"}
             for name in ("score", "llr", "probability"):
-                np.testing.assert_allclose(row[name], reference[name][number], atol=1e-4)
+                value = np.nan if number == 2 else reference[name][number]
+                np.testing.assert_allclose(row[name], value, atol=1e-4)
         assert client.score_audio([]) == []
 
 
@@ -89,13 +90,15 @@ def test_what_is_not_there_is_refused_at_once(server, protocol, model, message):
 
 
 @PROTOCOLS
-def test_nan_and_infinity_travel(server, protocol, expected, speech):
+def test_windows_of_nan_and_infinity_have_no_score(server, protocol, expected, speech):
     windows = speech[:3].copy()
     windows[0, 5], windows[1, 7] = np.nan, np.inf
     with open_client(server.address(protocol)) as client:
         scores = client.score_windows(windows)
     reference = expected(2, "windows", windows=windows)
-    np.testing.assert_allclose(scores, reference["score"], atol=1e-4)
+    assert np.isnan(scores).tolist() == (reference["score"] == NO_SCORE).tolist()
+    assert np.isnan(scores).tolist() == [True, True, False]
+    assert scores[2] == pytest.approx(reference["score"][2], abs=1e-4)
     whole = expected(2, "windows", windows=speech[:3])["score"]
     assert (np.abs(scores - whole) < 1e-4).tolist() == [False, False, True]
 
@@ -121,6 +124,19 @@ def test_a_server_that_is_not_there(protocol):
         ):
             client.contract()
     assert len(naps) == 2
+
+
+@pytest.mark.parametrize(("protocol", "other"), [("grpc", "http"), ("http", "grpc")])
+def test_the_port_of_the_other_protocol_is_told_in_words(server, protocol, other):
+    policy = RetryPolicy(sleep=lambda seconds: pytest.fail("tried again"))
+    address = server.address(other).replace(other, protocol)
+    with open_client(address, policy) as client, pytest.raises(ConnectionError) as raised:
+        client.contract()
+    message = str(raised.value)
+    assert message.startswith(f"{address}: expected a ")
+    assert message.endswith(f"the address is {server.address(other)}.")
+    assert message.isascii()
+    assert message.isprintable()
 
 
 # Without TensorFlow
@@ -398,6 +414,23 @@ def test_http_failures_that_are_final(scripted, status, body, error, message):
     ):
         client.score_audio([b"a"])
     assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("none", ["NaN", "-1e+10"])
+def test_no_score_is_nan_of_exports_old_and_new(scripted, none):
+    """Schema 2 answered bare NaN, schema 3 answers its sentinel."""
+    floats = f'"score": [{none}, 2.0], "llr": [{none}, 1.5], "probability": [{none}, 0.75]'
+    scripted.script = [
+        (200, f'{{"outputs": {{{floats}, "status": [4, 0]}}}}'.encode()),
+        (200, f'{{"outputs": [{none}, 2.0]}}'.encode()),
+    ]
+    with open_client(scripted.url) as client:
+        first, second = client.score_audio([b"a", b"b"])
+        windows = client.score_windows(np.zeros((2, 4)))
+    assert second == {"score": 2.0, "llr": 1.5, "probability": 0.75, "status": 0}
+    assert first.pop("status") == NOT_AUDIO
+    assert np.isnan([*first.values()]).tolist() == [True] * 3
+    np.testing.assert_array_equal(windows, [np.nan, 2.0])
 
 
 def test_no_http_answer_in_time():

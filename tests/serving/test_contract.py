@@ -54,6 +54,8 @@ def test_it_comes_back_and_says_what_a_client_needs(version, run):
     assert contract["labels"] == {"0": "bonafide", "1": "spoof"}
     assert contract["status"] == {str(code): name for code, name in STATUSES.items()}
     assert contract["limits"]["wav_rates_hz"] == list(SOURCE_RATES)
+    assert contract["schema"] == 3
+    assert contract["no_score"]["value"] == -1e10
     assert contract["signatures"] == SIGNATURES
     assert set(SIGNATURES) == {"serving_default", "audio_bytes", "windows", "contract"}
     assert contract["corpus"] == {"name": "demo", "fingerprint": "ab" * 32}
@@ -80,7 +82,10 @@ def test_a_folder_without_one_is_no_export(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 1}, "schema must be 2. Received: 1. .* Export again with this one: python"),
+        (
+            {"schema": 1},
+            "schema must be 2 or 3. Received: 1. .* Export again with this one",
+        ),
         ({"sample_rate": 8000}, "expected 16000 Hz"),
         ({"polarity": "higher is more likely bonafide"}, "of which higher is more likely spoof"),
         ({"window_samples": 0}, "window_samples must be at least 1"),
@@ -89,12 +94,21 @@ def test_a_folder_without_one_is_no_export(tmp_path):
         ({"calibration": {"a": 1.0, "b": 0.0}}, "calibration.prior must be a finite number"),
         ({"calibration": {"a": 1.0, "b": 0.0, "prior": 1.0}}, "calibration.prior must lie in 0"),
         ({"signatures": []}, "signatures must be dict"),
+        ({"no_score": None}, r"no_score\.value must be -1e\+10\. Received: None"),
+        ({"no_score": {"value": -1}}, "no_score.value must be"),
     ],
 )
 def test_what_cannot_be_followed_is_refused(run, change, message):
     text = json.dumps({**build_contract(run, 64_000), **change})
     with pytest.raises(ValueError, match=message):
         parse_contract(text, "here")
+
+
+def test_exports_of_schema_2_are_still_followed(run):
+    """They answer NaN where there is no score, and have no word for it."""
+    old = build_contract(run, 64_000) | {"schema": 2}
+    del old["no_score"]
+    assert parse_contract(json.dumps(old), "here") == old
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"text"', "1", b"\xff"])

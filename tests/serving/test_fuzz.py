@@ -14,7 +14,7 @@ from fuzzing import BATCH, Child, fuzz, mutation
 from servers import MODEL
 
 from tfpipeline.data.audio.wav_graph import decode_wav
-from tfpipeline.serving.status import NOT_AUDIO, OK, STATUSES
+from tfpipeline.serving.status import NO_SCORE, NOT_AUDIO, OK, STATUSES
 
 MOST_GROWTH_MB = 1024
 
@@ -82,7 +82,7 @@ def mixes_rows(audio):
 def unknown_status(audio):
     score, status = all_good(audio)
     good = is_riff(audio)
-    return tf.where(good, score, np.nan), tf.where(good, status, 99)
+    return tf.where(good, score, NO_SCORE), tf.where(good, status, 99)
 
 
 def score_of_no_audio(audio):
@@ -95,9 +95,20 @@ def no_score_of_audio(audio):
     return tf.where(is_riff(audio), score, np.nan), status
 
 
+def nan_of_no_audio(audio):
+    score, status = all_good(audio)
+    good = is_riff(audio)
+    return tf.where(good, score, np.nan), tf.where(good, status, NOT_AUDIO)
+
+
 @pytest.mark.parametrize(
     ("serve", "message"),
     [
+        pytest.param(
+            nan_of_no_audio,
+            "status not audio, score, llr and probability .nan",
+            marks=pytest.mark.slow,
+        ),
         (fails, "a batch with another file"),
         pytest.param(mixes_rows, "the clean row's score is", marks=pytest.mark.slow),
         pytest.param(unknown_status, "unknown status 99", marks=pytest.mark.slow),

@@ -3,11 +3,15 @@
 import base64
 import http.client
 import json
+import re
+import shutil
+import subprocess
 
 import numpy as np
+import pydantic_core
 import pytest
 
-from tfpipeline.serving.status import NOT_AUDIO, OK
+from tfpipeline.serving.status import NO_SCORE, NOT_AUDIO, OK, SCORED
 
 SCORES = {"score", "llr", "probability", "status"}
 
@@ -73,24 +77,100 @@ def test_audio_as_base64_and_one_bad_clip(server, expected, wavs):
         reference = expected(2, "audio_bytes", audio=wavs)
         found = {name: [row[name] for row in answer["predictions"]] for name in SCORES}
         assert found["status"] == [OK, OK, NOT_AUDIO, OK, OK]
-        assert np.isnan(found["score"]).tolist() == [False, False, True, False, False]
+        assert [score == NO_SCORE for score in found["score"]] == [False, False, True, False, False]
         for name in SCORES:
             np.testing.assert_allclose(found[name], reference[name], rtol=1e-4, atol=1e-5)
 
 
-def test_nan_is_bare(server, expected, wavs):
+def read_python(text):
+    def refuse(constant):
+        raise ValueError(f"no JSON: {constant}")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def read_rust(text):
+    return pydantic_core.from_json(text, allow_inf_nan=False)
+
+
+def read_javascript(text):
+    node = shutil.which("node")
+    if not node:
+        pytest.skip("node is not on the PATH")
+    code = "console.log(JSON.stringify(JSON.parse(require('fs').readFileSync(0, 'utf-8'))))"
+    done = subprocess.run([node, "-e", code], input=text, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(done.stderr)
+    return json.loads(done.stdout)
+
+
+def read_grammar(text):
+    """By the numbers of RFC 8259 alone, each within float32, as Go and Java may read them."""
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
+    for token in re.findall(r"[^\s,:\[\]{}]+", bare):
+        number = re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", token)
+        if token not in ('""', "true", "false", "null") and not (
+            number and abs(float(token)) < 3.4e38
+        ):
+            raise ValueError(f"no JSON: {token}")
+    return json.loads(text)
+
+
+STRICT = pytest.mark.parametrize("read", [read_python, read_rust, read_javascript, read_grammar])
+
+
+@STRICT
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "Infinity"])
+def test_strict_parsers_refuse_what_is_no_number(read, text):
+    with pytest.raises(ValueError):  # noqa: PT011 - in the words of each
+        read(f'{{"outputs": [1.5, {text}]}}')
+
+
+@STRICT
+def test_strict_parsers_accept_every_answer(server, expected, speech, wavs, read):
+    """Whatever is in the batch: what cannot be judged, NaN, infinity, and what overflows."""
+    spoiled = np.stack([speech[0], *[speech[1]] * 4])
+    for row, value in enumerate((np.nan, np.inf, -np.inf, 3e38), start=1):
+        spoiled[row, 777] = value
+    silent = np.zeros_like(speech[:1])
+    files = [*wavs, b"", b"RIFF", b"OggS"]
+    for signature, name, rows, inputs in (
+        ("audio_bytes", "audio", [b64(own) for own in files], files),
+        ("serving_default", "waveform", spoiled.tolist(), spoiled),
+        ("serving_default", "waveform", silent.tolist(), silent),
+        ("windows", "windows", spoiled.tolist(), spoiled),
+        ("contract", "request", [""], [b""]),
+    ):
+        reference = expected(2, signature, **{name: inputs})
+        for form in ({"inputs": {name: rows}}, {"instances": rows}):
+            text = answer_text(server, {"signature_name": signature, **form})
+            answer = read(text)
+            found = answer.get("outputs") or answer["predictions"]
+            if signature == "contract":
+                read(found[0])
+                continue
+            if len(reference) == 1:
+                found = {"score": found}
+            elif "predictions" in answer:
+                found = {key: [row[key] for row in found] for key in found[0]}
+            for key, value in reference.items():
+                np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-4)
+                if key != "status":
+                    assert np.isfinite(value).all()
+            lost = np.array(found["score"]) == NO_SCORE
+            assert lost.any()
+            if "status" in found:
+                np.testing.assert_array_equal(lost, ~np.isin(found["status"], SCORED))
+
+
+def answer_text(server, body):
     connection = http.client.HTTPConnection(server.host, server.rest_port, timeout=60)
-    body = {"signature_name": "audio_bytes", "inputs": {"audio": [b64(w) for w in wavs]}}
     connection.request("POST", f"/v1/models/{server.model}:predict", json.dumps(body))
-    text = connection.getresponse().read().decode()
+    response = connection.getresponse()
+    text = response.read().decode()
     connection.close()
-    assert "NaN" in text
-    assert '"NaN"' not in text
-    outputs = json.loads(text)["outputs"]
-    reference = expected(2, "audio_bytes", audio=wavs)
-    assert np.isnan(outputs["score"]).tolist() == [False, False, True, False, False]
-    for name, value in reference.items():
-        np.testing.assert_allclose(outputs[name], value, rtol=1e-4, atol=1e-4)
+    assert response.status == 200, text
+    return text
 
 
 @pytest.mark.parametrize(

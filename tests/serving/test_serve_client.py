@@ -17,6 +17,15 @@ def example():
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_the_other_protocols_port_is_told(protocol, example, stand_in, tmp_path, capsys):
+    (tmp_path / "a.wav").write_bytes(b"")
+    other = {"grpc": "http", "http": "grpc"}[protocol]
+    address = stand_in.address(other).replace(other, protocol)
+    assert example.main([address, str(tmp_path / "a.wav")]) == 2
+    assert f"the address is {stand_in.address(other)}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_the_example_tells_the_servers_answers(
     protocol, example, stand_in, wavs, expected, tmp_path, capsys
 ):

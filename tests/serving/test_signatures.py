@@ -20,7 +20,9 @@ from tfpipeline.serving import clip_batch as ragged
 from tfpipeline.serving.signatures import ServedDetector
 from tfpipeline.serving.status import (
     CLIPPED,
+    NO_SCORE,
     NOT_AUDIO,
+    NOT_FINITE,
     OK,
     SILENT,
     STATUSES,
@@ -124,9 +126,10 @@ def test_a_window_is_scored_from_itself_alone(served, scorer, speech):
     expected = [scorer.score_waveform(own) for own in (speech[0], silent, speech[1])]
     assert np.isfinite(expected).all()
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
-        scores = np.empty(4)
+        scores = np.empty(4, np.float32)
         scores[order] = numpy(served.score_windows(windows[order]))["score"]
         np.testing.assert_allclose(scores[[0, 1, 3]], expected, atol=1e-4)
+        assert scores[2] == NO_SCORE
 
 
 BAD = {
@@ -155,7 +158,7 @@ def test_a_bad_clip_fails_alone(served, scorer, speech, name):
         answer = numpy(answer)
         assert list(answer["status"]) == [OK, code, OK]
         for output in ("score", "llr", "probability"):
-            assert list(np.isnan(answer[output])) == [False, True, False]
+            assert list(answer[output] == NO_SCORE) == [False, True, False]
         expected = [scorer.score_waveform(clip) for clip in (clips[0], clips[2])]
         np.testing.assert_allclose(answer["score"][[0, 2]], expected, atol=1e-4)
 
@@ -163,7 +166,7 @@ def test_a_bad_clip_fails_alone(served, scorer, speech, name):
 def test_a_batch_of_bad_clips_alone(served):
     answer = numpy(served.score_audio([wav(np.zeros(70_000)), wav(np.ones(5))]))
     assert list(answer["status"]) == [SILENT, TOO_SHORT]
-    assert np.isnan(answer["score"]).all()
+    assert (answer["score"] == NO_SCORE).all()
 
 
 def test_a_clipped_recording_is_told_and_scored(served, scorer, speech):
@@ -225,7 +228,7 @@ def test_files_that_are_no_wav_get_a_status_each(served, scorer, speech):
         name: STATUSES[code] for name, (_, code) in OTHER.items()
     }
     assert told[0] == told[-1] == "ok"
-    assert np.isnan(answer["score"][1:-1]).all()
+    assert (answer["score"][1:-1] == NO_SCORE).all()
     expected = [scorer.score_waveform(speech[row]) for row in (1, 2)]
     np.testing.assert_allclose(answer["score"][[0, -1]], expected, atol=1e-4)
 
@@ -239,6 +242,30 @@ def test_channels_that_are_judged_apart(served, scorer, speech):
         answer["score"][:2], [scorer.score_waveform(speech[5]), max(each)], atol=1e-4
     )
     assert list(answer["status"]) == [OK, OK, NOT_AUDIO]
+
+
+@pytest.mark.parametrize("weights", [np.nan, np.inf, 1e38])
+def test_a_model_that_gives_no_finite_score(weights, speech):
+    """Damaged weights: no answer holds NaN or infinity, nor is anything taken for a score."""
+    waveform = keras.Input((WINDOW,))
+    level = keras.layers.Lambda(lambda x: keras.ops.std(x, axis=1, keepdims=True))(waveform)
+    model = keras.Model(waveform, keras.layers.Dense(1, name="score")(level))
+    model.get_layer("score").set_weights([np.full((1, 1), weights), np.zeros(1)])
+    broken = ServedDetector(model, WINDOW, CALIBRATION, "{}")
+    call = np.stack([speech[1], speech[2]], axis=1)
+    answers = [
+        broken.score_waveform(np.stack([speech[0], np.zeros_like(speech[0])])),
+        broken.score_audio([wav(call), wav(speech[0] * 0)]),
+    ]
+    for answer in map(numpy, answers):
+        assert list(answer["status"]) == [NOT_FINITE, SILENT]
+        for output in ("score", "llr", "probability"):
+            assert list(answer[output]) == [NO_SCORE] * 2
+    assert list(numpy(broken.score_windows(speech[:2]))["score"]) == [NO_SCORE] * 2
+
+
+def test_no_score_is_the_same_number_in_every_type():
+    assert float(np.float32(NO_SCORE)) == NO_SCORE == float(f"{np.float32(NO_SCORE):.6g}")
 
 
 @pytest.mark.parametrize("batch", [0, 1, 3])

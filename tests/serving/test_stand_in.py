@@ -530,7 +530,7 @@ def damage(root, how):
     ("how", "message"),
     [
         ("no contract", "holds assets.extra/contract.json"),
-        ("other contract", "schema must be 2. Received: 7"),
+        ("other contract", "schema must be 2 or 3. Received: 7"),
         ("foreign operation", "core TensorFlow operations alone. Received: PyFunc"),
         ("foreign warmup", "must answer its own warmup requests. Received: input tensor alias"),
         ("no config", "expected a ModelServerConfig"),

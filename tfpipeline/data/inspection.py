@@ -13,6 +13,7 @@ PARTS = ("train", "validation", "test", "unseen")
 COUNTED = ("attack", "language", "codec", "corpus")
 NAMED = ("speaker", "source", "sentence")  # too many values to list; counted as distinct
 THREADS = 16
+MOST_HEADERS = 20_000  # that are read; of larger corpora a random choice
 
 
 def part_table(clips: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +49,7 @@ def part_table(clips: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table.reset_index(), pd.DataFrame([total])], ignore_index=True)
 
 
-def summarise(clips: pd.DataFrame) -> dict:
+def summarize(clips: pd.DataFrame) -> dict:
     """A manifest in figures, JSON-ready.
 
     Returns:
@@ -67,10 +68,10 @@ def summarise(clips: pd.DataFrame) -> dict:
                 values[column] = {str(k): row for k, row in counts.to_dict("index").items()}
     seconds = {}
     for label in LABELS:
-        own = clips.loc[clips["label"] == label, "seconds"].dropna().to_numpy(float)
-        if len(own):
-            least, median, most = np.quantile(own, [0, 0.5, 1])
-            seconds[label] = {"least": least, "median": median, "most": most, "known": len(own)}
+        known = clips.loc[clips["label"] == label, "seconds"].dropna().to_numpy(float)
+        if len(known):
+            least, median, most = np.quantile(known, [0, 0.5, 1])
+            seconds[label] = {"least": least, "median": median, "most": most, "known": len(known)}
     shared = {column: len(overlapping_values(clips, column)) for column in NAMED if column in clips}
     return {
         "clips": len(clips),
@@ -79,6 +80,40 @@ def summarise(clips: pd.DataFrame) -> dict:
         "seconds": seconds,
         "two_sides": {column: number for column, number in shared.items() if number},
     }
+
+
+def inspect_clips(clips: pd.DataFrame) -> tuple[dict, pd.DataFrame]:
+    """A manifest in figures, with what the headers of its files tell.
+
+    Returns:
+        What `summarize` gives, with `headers`: how many are `read` and `unreadable`, `formats`,
+        `sample_rates` and `channels` (value → files), and `first_problems`; and the clips with
+        lengths: their own, or else those of the headers.
+    """
+    rows = np.arange(len(clips))
+    if len(rows) > MOST_HEADERS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_HEADERS, replace=False))
+    headers = read_headers(clips["path"].iloc[rows].tolist())
+    headers.index = clips.index[rows]
+    timed = clips
+    if clips["seconds"].isna().all():
+        timed = clips.loc[headers.index].assign(seconds=headers["seconds"])
+    # A corpus that gives no lengths gets those of the headers, where all were read.
+    summary = summarize(timed if len(timed) == len(clips) else clips)
+    problems = headers["problem"] != ""
+    readable = headers[~problems]
+    summary["headers"] = {
+        "read": len(headers),
+        "formats": _counted(readable["format"]),
+        "sample_rates": _counted(readable["sample_rate"]),
+        "channels": _counted(readable["channels"]),
+        "unreadable": int(problems.sum()),
+        "first_problems": [
+            {"path": clips["path"][row], "problem": headers["problem"][row]}
+            for row in headers.index[problems][:5]
+        ],
+    }
+    return summary, timed
 
 
 def read_headers(paths: list[str]) -> pd.DataFrame:
@@ -101,3 +136,7 @@ def read_headers(paths: list[str]) -> pd.DataFrame:
     with ThreadPoolExecutor(THREADS) as pool:
         rows = list(pool.map(look, paths))
     return pd.DataFrame(rows, columns=["format", "sample_rate", "channels", "seconds", "problem"])
+
+
+def _counted(values: pd.Series) -> dict[str, int]:
+    return {str(value): int(number) for value, number in values.value_counts().items()}

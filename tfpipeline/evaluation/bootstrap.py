@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tfpipeline.data.clips import UNKNOWN
-from tfpipeline.evaluation.metrics import checked
+from tfpipeline.evaluation.metrics import checked, closest
 
 ROUNDS = 2000
 LEVEL = 0.95
@@ -85,8 +85,8 @@ def bootstrap(
         aucs[number] = np.dot(at, bonafides - level / 2) / (n_spoof * n_bonafide)
         if eer:
             miss = np.concatenate([[0.0], spoofs / n_spoof])
-            false_alarm = np.concatenate([[1.0], 1 - bonafides / n_bonafide])
-            best = np.argmin(np.abs(miss - false_alarm))
+            false_alarm = np.concatenate([[1.0], (n_bonafide - bonafides) / n_bonafide])
+            best = closest(miss, false_alarm)
             eers[number] = (miss[best] + false_alarm[best]) / 2
     return aucs, eers
 

@@ -42,8 +42,10 @@ class Tally:
     def rates(self) -> tuple[np.ndarray, np.ndarray]:
         """Miss and false-alarm rates at each threshold in `values`, and above them all."""
         miss = np.concatenate([[0], np.cumsum(self.spoofs)]) / self.spoofs.sum()
-        rejected = np.concatenate([[0], np.cumsum(self.bonafides)]) / self.bonafides.sum()
-        return miss, 1 - rejected
+        # Whole numbers are subtracted, so that equal differences of rates are found to be equal.
+        n_bonafide = self.bonafides.sum()
+        alarms = n_bonafide - np.concatenate([[0], np.cumsum(self.bonafides)])
+        return miss, alarms / n_bonafide
 
     def auc(self) -> float:
         """See `roc_auc`."""
@@ -54,7 +56,7 @@ class Tally:
     def eer(self) -> float:
         """See `equal_error_rate`."""
         miss, false_alarm = self.rates
-        best = np.argmin(np.abs(miss - false_alarm))
+        best = closest(miss, false_alarm)
         return float((miss[best] + false_alarm[best]) / 2)
 
     def min_dcf(self) -> float:
@@ -122,12 +124,19 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
 def equal_error_rate(labels: np.ndarray, scores: np.ndarray) -> float:
     """Equal error rate: where miss and false-alarm rates meet.
 
-    The mean of the two rates at the threshold where they differ least, as in the ASVspoof 5
-    evaluation package; of equally good thresholds the lowest.
+    The mean of the two rates at the threshold where they differ least; of equally good thresholds
+    the highest. That is `compute_eer` of the ASVspoof packages (2019, 2021, 5) and of Speech DF
+    Arena, who go upwards from the lowest score, where high is bonafide; equal to the last bit where
+    no spoof ties with a bonafide. Theirs order such ties, bonafide first; here they stay together.
 
     Args, Returns, Raises: as `roc_auc`; a fraction, not percent.
     """
     return tally(labels, scores).eer()
+
+
+def closest(miss: np.ndarray, false_alarm: np.ndarray) -> int:
+    """Where the two rates differ least; of equally good places the last."""
+    return len(miss) - 1 - int(np.argmin(np.abs(miss - false_alarm)[::-1]))
 
 
 def eer_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -137,7 +146,7 @@ def eer_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     last digit.
     """
     miss, false_alarm, thresholds = error_rates(labels, scores)
-    best = int(np.argmin(np.abs(miss - false_alarm)))
+    best = closest(miss, false_alarm)
     if 0 < best < len(thresholds) - 1:
         return float((thresholds[best - 1] + thresholds[best]) / 2)
     return float(thresholds[min(best, len(thresholds) - 2)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +47,18 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Writes a table as CSV without its index, atomically."""
+    """Writes a table as CSV without its index, atomically; any text in it can be read back.
+
+    Bytes of file names that are no UTF-8 are written as they are. Text such as `NA` comes back from
+    `pandas.read_csv` with `keep_default_na=False`.
+    """
+    texts = table.select_dtypes(exclude="number")
+    cells = chain(table.columns, *(texts[name] for name in texts))
+    returns = any("\r" in cell for cell in cells if isinstance(cell, str))
+    # A carriage return ends a line for most readers, and yet the writer would not quote it.
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     with atomic_file(path) as partial:
-        table.to_csv(partial, index=False)
+        table.to_csv(partial, index=False, quoting=quoting, errors="surrogateescape")
 
 
 def replace_folder(built: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +36,9 @@ class DetectorModel:
     """A network in its two parts and as a whole; the parts share their weights with the whole.
 
     Attributes:
-        front_end: waveform (batch, samples) → spectrogram (batch, frames, n_mels).
-        body: spectrogram → log-odds of spoof (batch, 1).
+        front_end: waveform (batch, samples) → spectrogram (batch, frames, n_mels), or the
+            conditioned waveform for a speech encoder.
+        body: what the front end gives → log-odds of spoof (batch, 1).
         model: waveform → log-odds of spoof (batch, 1).
         window: samples in the window that it was made for.
     """
@@ -48,9 +50,15 @@ class DetectorModel:
 
     @property
     def backbone(self) -> keras.Model | None:
-        """The image network inside the body that can be pretrained; None where there is none."""
+        """The network inside the body that can be pretrained; None where there is none."""
         network = next(layer for layer in self.body.layers if isinstance(layer, keras.Model))
-        return next((own for own in network.layers if isinstance(own, keras.Model)), None)
+        return next((part for part in network.layers if isinstance(part, keras.Model)), None)
+
+    @property
+    def head(self) -> keras.Model | None:
+        """What is behind a speech encoder: its states → log-odds; None for other networks."""
+        network = next(layer for layer in self.body.layers if isinstance(layer, keras.Model))
+        return next((part for part in network.layers if part.name == "head"), None)
 
 
 def window_samples(config: Config) -> int:
@@ -76,11 +84,34 @@ def build_detector(config: Config) -> DetectorModel:
         ValueError: an unknown model or option, or settings that do not go together.
     """
     window = window_samples(config)
-    mel = mel_layer(config)
+    waveform = keras.Input((None,), name="waveform", dtype="float32")
+    condition = conditioning_layer(config.front_end)
+    conditioned = condition(waveform) if condition else waveform
+    if find_family(config.model.name).kind == "speech":
+        # The encoder has its own front end. Without a layer, input and output would be one tensor.
+        seen = conditioned if condition else keras.layers.Identity()(waveform)
+        network = _build_network(config, 0)
+        inner = keras.Input((None,), name="conditioned", dtype="float32")
+        score = network(inner)
+    else:
+        mel = mel_layer(config)
+        seen = _normalization(config)(mel(conditioned))
+        network = _build_network(config, mel.frame_count(window))
+        inner = keras.Input(network.input_shape[1:], name="spectrogram", dtype="float32")
+        score = network(_augmented(config, inner))
+    front_end = keras.Model(waveform, seen, name="front_end")
+    body = keras.Model(inner, score, name="body")
+    model = keras.Model(waveform, body(front_end(waveform)), name=config.model.name)
+    return DetectorModel(front_end, body, model, window)
+
+
+def _normalization(config: Config) -> SpectrogramNormalization:
     # Fixed kernels, computed in full precision: half precision would lose the quiet bands.
-    normalization = SpectrogramNormalization(
-        config.mel.normalize, dtype="float32", name="normalisation"
-    )
+    return SpectrogramNormalization(config.mel.normalize, dtype="float32", name="normalisation")
+
+
+def _augmented(config: Config, spectrogram: keras.KerasTensor) -> keras.KerasTensor:
+    """The spectrogram, in training with a random equalization and masks."""
     augment = config.augment
     equalization = RandomEqualization(
         augment.eq_db, seed=config.seed, dtype="float32", name="equalisation"
@@ -94,16 +125,7 @@ def build_detector(config: Config) -> DetectorModel:
         dtype="float32",
         name="masking",
     )
-    network = _build_network(config, mel.frame_count(window))
-
-    waveform = keras.Input((None,), name="waveform", dtype="float32")
-    condition = conditioning_layer(config.front_end)
-    conditioned = condition(waveform) if condition else waveform
-    front_end = keras.Model(waveform, normalization(mel(conditioned)), name="front_end")
-    spectrogram = keras.Input(network.input_shape[1:], name="spectrogram", dtype="float32")
-    body = keras.Model(spectrogram, network(masking(equalization(spectrogram))), name="body")
-    model = keras.Model(waveform, body(front_end(waveform)), name=config.model.name)
-    return DetectorModel(front_end, body, model, window)
+    return masking(equalization(spectrogram))
 
 
 def _build_network(config: Config, frames: int) -> keras.Model:
@@ -130,6 +152,13 @@ def model_options(build: typing.Callable, config: Config) -> dict[str, Any]:
     kind = create_model("Options", __base__=Section, **known)
     options = check(kind, config.model.options, f"config {config.name}", "model.")
     return {key: getattr(options, key) for key in options.model_fields_set}
+
+
+def weights_source(config: Config) -> str:
+    """Where the weights that a backbone begins with come from: the config's, or the default."""
+    build = find_family(config.model.name).build
+    default = inspect.signature(build).parameters["weights"].default
+    return model_options(build, config).get("weights", default)
 
 
 class ClipScorer:
@@ -162,9 +191,9 @@ class ClipScorer:
         """
         places, scores = [np.zeros(0, np.int64)], [np.zeros(0)]
         with audio.lost.told():
-            for index, waveform in scoring_batches(audio, self.window, self.batch_size):
-                places.append(index.numpy())
-                scores.append(self._score(waveform).numpy().astype(np.float64))
+            for index, values in self._windows(audio):
+                places.append(index)
+                scores.append(values.astype(np.float64))
         places, scores = np.concatenate(places), np.concatenate(scores)
         # The windows of a channel lie side by side, and each channel of a clip has as many.
         channels = np.ones(audio.n_clips, int) if audio.channels is None else audio.channels
@@ -177,6 +206,11 @@ class ClipScorer:
                 channel, minlength=channels.sum()
             )
         return np.maximum.reduceat(means, np.cumsum(channels) - channels) if len(means) else means
+
+    def _windows(self, audio: Audio) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches of windows: the clip that each is of, and its score."""
+        for index, waveform in scoring_batches(audio, self.window, self.batch_size):
+            yield index.numpy(), self._score(waveform).numpy()
 
     def score_waveform(self, waveform: np.ndarray) -> float:
         """The raw log-odds of one waveform, float32 (samples,)."""

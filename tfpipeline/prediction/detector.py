@@ -13,6 +13,7 @@ import pandas as pd
 
 from tfpipeline.data.audio.wav import wav_bytes
 from tfpipeline.models.attribution import Evidence, explain_window
+from tfpipeline.models.detector import mel_layer
 from tfpipeline.models.families import find_family
 from tfpipeline.prediction.explanation import Explanation, open_explainer
 from tfpipeline.prediction.predict_files import FIELDS, make_row, score_files
@@ -153,7 +154,7 @@ class Detector:
         waveform = recording.judged_waveform()
         run, network = self._scorer.run, self._scorer.detector
         if not find_family(run.config.model.name).is_classical:
-            return explain_window(network, waveform, self.threshold)
+            return explain_window(network, waveform, self.threshold, mel_layer(run.config))
         return open_explainer(run.config.model.name, run.folder, network).explain(waveform)
 
     def export(self, folder: str | os.PathLike | None = None, check: bool = True) -> Path:

@@ -14,7 +14,7 @@ from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.audio.windows import cut_windows
 from tfpipeline.models.attribution import explain_window
 from tfpipeline.models.classical.contributions import check_own_file, contributions
-from tfpipeline.models.detector import DetectorModel
+from tfpipeline.models.detector import DetectorModel, mel_layer
 from tfpipeline.models.families import FAMILIES, find_family
 from tfpipeline.reporting.plots import draw_evidence
 from tfpipeline.runs import layout
@@ -106,7 +106,7 @@ def draw_explanation(
         name: of the clip.
         path: of the PNG.
     """
-    found = explain_window(detector, waveform, threshold)
+    found = explain_window(detector, waveform, threshold, mel_layer(config))
     hop = config.mel.hop_length / SAMPLE_RATE
     start = found.start / SAMPLE_RATE
     side = "fake" if found.score >= threshold else "human"

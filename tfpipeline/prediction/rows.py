@@ -1,7 +1,7 @@
 """Rows of verdicts as JSON lines, as CSV and as a table that grows; and files that can be resumed.
 
 In CSV, what is null in JSON is empty, `evidence` is `start-end:score`, joined by spaces, and
-`remarks` are joined by semicolons.
+`remarks` are joined by semicolons. Names of files come back as they are, whatever is in them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tfpipeline.files.atomic import write_json
 from tfpipeline.prediction.predict_files import FIELDS
 from tfpipeline.serving.status import SCORED, STATUSES
 
+QUOTED_ENDS = "\r\n"  # the writer quotes a cell with one of these, and no other line end
 JUDGE_SUFFIX = ".judge.json"
 SCHEMA = 2
 WIDEST_PATH = 60
@@ -32,8 +33,8 @@ def json_line(row: dict[str, Any]) -> str:
 
 def csv_line(row: dict[str, Any] | None = None) -> str:
     """A row as CSV without a line end; the header if there is no row."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator=QUOTED_ENDS)
     if row is None:
         writer.writerow(FIELDS)
     else:
@@ -43,7 +44,7 @@ def csv_line(row: dict[str, Any] | None = None) -> str:
         )
         cells["remarks"] = "; ".join(row["remarks"])
         writer.writerow(cells.values())
-    return text.getvalue()
+    return text.getvalue().removesuffix(QUOTED_ENDS)
 
 
 class TableLines:
@@ -182,7 +183,7 @@ def _parse(record: bytes, suffix: str) -> dict[str, Any] | None:
             row = json.loads(text)
             return {"path": row["path"], "status": row["status"]}
         (cells,) = csv.reader(io.StringIO(text, newline=""))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, csv.Error):
         return None
     if cells == list(FIELDS):
         return {"path": None, "status": "ok"}

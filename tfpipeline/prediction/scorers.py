@@ -48,7 +48,7 @@ class Scorer(Protocol):
 
         Raises:
             UnusableError: one of the windows, or the request as a whole, is refused.
-            OSError: there is nobody to ask any more.
+            OSError, ValueError: there is nobody to ask any more.
         """
 
 
@@ -114,7 +114,10 @@ class RemoteScorer:
     def score_windows(self, windows: np.ndarray) -> np.ndarray:
         try:
             scores = self._client.score_windows(windows)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
+            # Whatever failed, time-outs and faults of the server included: while it still tells its
+            # contract, the windows are at fault. If it does not, that error ends the list.
+            self._client.contract()
             raise UnusableError(str(error), REFUSED) from None
         if not np.isfinite(scores).all():
             raise UnusableError(f"{self._url} gives no score of a window.", REFUSED)

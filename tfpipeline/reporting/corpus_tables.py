@@ -1,4 +1,4 @@
-"""A corpus in the terminal and as a picture: what stands where, and how long the clips are.
+"""A corpus in the terminal and as a picture: what is in which part, and how long the clips are.
 
 The cross-data-set matrix: what each run reaches on each corpus, as a table and a heat map.
 """
@@ -18,22 +18,26 @@ from tfpipeline.reporting.tables import HONESTY, auc_text, percent, print_notes
 
 MOST_VALUES = 12  # of a column, in the terminal
 LONGEST = 0.995  # quantile at which the picture ends; few clips may be very long
+CACHED = (
+    "{data}: {clips} clips, {decoded} newly decoded, {skipped} cannot be used; {gigabytes} GB in "
+    "{folder}\ntrain on it with --set data.cache=disk"
+)
 
 
 def print_corpora(rows: Sequence[dict]) -> None:
     """Prints the corpora that can be named.
 
     Args:
-        rows: each with `name`, `give`, `what`, `licence`.
+        rows: each with `name`, `give`, `what`, `license`.
     """
-    table = _table("corpora", ("--data", "what", "licence"))
+    table = _table("corpora", ("--data", "what", "license"))
     for row in rows:
-        table.add_row(row["give"], row["what"], row["licence"])
+        table.add_row(row["give"], row["what"], row["license"])
     print_notes(table, ["what PATH must hold, citation and counts of each: --json"])
 
 
 def print_summary(summary: dict) -> None:
-    """Prints what `data.inspection.summarise` found, and the `headers` beside it."""
+    """Prints what `data.inspection.inspect_clips` found."""
     columns = list(summary["parts"][0])
     table = _table(summary["data"], columns)
     for row in summary["parts"]:
@@ -44,25 +48,38 @@ def print_summary(summary: dict) -> None:
         table.add_row(*cells, style="bold" if row["part"] == "all" else None)
     notes = []
     for column, values in summary["values"].items():
-        shown = [f"{value} ({_both(own)})" for value, own in list(values.items())[:MOST_VALUES]]
+        shown = [
+            f"{value} ({_both(counts)})" for value, counts in list(values.items())[:MOST_VALUES]
+        ]
         more = f", and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
         notes.append(f"{column} (bonafide + spoof): {', '.join(shown)}{more}")
-    for label, own in summary["seconds"].items():
-        notes.append(
-            f"{label}: {own['least']:.2f} to {own['most']:.2f} s, median {own['median']:.2f} s"
-        )
+    for label, seconds in summary["seconds"].items():
+        least, median, most = (f"{seconds[key]:.2f}" for key in ("least", "median", "most"))
+        notes.append(f"{label}: {least} to {most} s, median {median} s")
     headers = summary["headers"]
     for what in ("formats", "sample_rates", "channels"):
-        told = ", ".join(f"{value} ({n})" for value, n in headers[what].items())
-        notes.append(f"{what.replace('_', ' ')}, of {headers['read']} headers read: {told or '-'}")
+        counts = ", ".join(f"{value} ({n})" for value, n in headers[what].items()) or "-"
+        notes.append(f"{what.replace('_', ' ')}, of {headers['read']} headers read: {counts}")
     for column, number in summary["two_sides"].items():
         notes.append(f"look: {number} values of {column} overlap between splits")
     if headers["unreadable"]:
         notes.append(
             f"look: {headers['unreadable']} headers are not read here (verify decodes all files)"
         )
-        notes += [f"  {own['path']}: {own['problem']}" for own in headers["first_problems"]]
+        notes += [f"  {file['path']}: {file['problem']}" for file in headers["first_problems"]]
     print_notes(table, notes)
+
+
+def print_verified(found: dict) -> None:
+    """Prints what `workflows.corpus.verify_corpus` found, a line a clip, and the counts."""
+    for row in found["failed"]:
+        print(f"{row['path']}: {row['reason']}")
+    for row in found["remarks"]:
+        print(f"{row['path']}: usable; {'; '.join(row['remarks'])}")
+    print(
+        f"{found['data']}: {found['clips']} clips, {len(found['failed'])} cannot be used, remarks "
+        f"on {len(found['remarks'])}"
+    )
 
 
 def draw_lengths(clips: pd.DataFrame, path: str | Path) -> None:
@@ -118,7 +135,7 @@ def _table(title: str, columns: Sequence[str]):
 
     table = Table(title=Text(title), box=SIMPLE, title_justify="left", padding=(0, 1, 0, 0))
     for at, name in enumerate(columns):
-        right = at and name not in ("what", "licence")
+        right = at and name not in ("what", "license")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     return table
 
@@ -138,15 +155,16 @@ def matrix_table(cells: Sequence[dict]) -> pd.DataFrame:
     return pd.DataFrame([{**cell, "notes": "; ".join(cell["notes"])} for cell in cells])
 
 
-def print_matrix(table: pd.DataFrame) -> None:
+def print_matrix(cells: Sequence[dict]) -> None:
     """Prints runs downwards and corpora across.
 
     Args:
-        table: of `matrix_table`.
+        cells: of `workflows.matrix.matrix_cells`.
     """
     from rich.table import Table
     from rich.text import Text
 
+    table = matrix_table(cells)
     corpora = list(dict.fromkeys(table["tested_on"]))
     shown = Table(
         title="trained on (down) and tested on (across)",
@@ -165,8 +183,8 @@ def print_matrix(table: pd.DataFrame) -> None:
             Text(rows["trained_on"].iloc[0]),
             *(Text(_cell_text(cells[corpus])) for corpus in corpora),
         )
-    said = [f"{row.run} on {row.tested_on}: {row.clips}" for row in table.itertuples()]
-    print_notes(shown, [LEGEND, "clips: " + "; ".join(said), HONESTY])
+    clips = [f"{row.run} on {row.tested_on}: {row.clips}" for row in table.itertuples()]
+    print_notes(shown, [LEGEND, "clips: " + "; ".join(clips), HONESTY])
 
 
 def draw_matrix(table: pd.DataFrame, path: str | Path) -> None:

@@ -102,6 +102,42 @@ def print_comparison(metrics: Sequence[dict], seconds: dict[str, float]) -> None
     console.print(HONESTY, highlight=False)
 
 
+def print_evaluations(content: dict) -> None:
+    """Prints what `metrics.json` holds: one summary, or one of each and a leaderboard."""
+    metrics = content.get("runs", [content])
+    for own in metrics:
+        print_summary(own)
+    if len(metrics) > 1:
+        print_leaderboard(metrics, content["part"], content["compared"], content["warning"])
+
+
+def print_pooled(reports: Sequence[dict]) -> None:
+    """Prints the EER of each data set, their mean, and the pooled one, a table a system.
+
+    Args:
+        reports: of `evaluation.pooled.pooled_report`, each with its name as `run`.
+    """
+    from rich.table import Table
+
+    names = ("eer", "miss_rate", "false_alarm_rate")
+    for report in reports:
+        title, mean, pooled = _text(report["run"]), report["mean"], report["pooled"]
+        table = Table(title=title, box=None, title_justify="left", padding=(0, 2, 0, 0))
+        table.add_column("data set", overflow="fold")
+        for name in ("clips", "EER %", "miss %", "alarm %"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in (*report["data_sets"], {"data_set": "pooled", **pooled}):
+            if row["data_set"] == "pooled":
+                table.add_row(f"mean of {mean['n_data_sets']}", "", percent(mean["eer"]))
+            cells = (percent(row.get(name)) for name in names)
+            table.add_row(_text(row["data_set"]), f"{row['n_bonafide']} + {row['n_spoof']}", *cells)
+        legend = "clips: bonafide + spoof"
+        if pooled["threshold"] is not None:
+            legend += f"; miss and alarm: at the pooled EER's threshold, {pooled['threshold']:.3f}"
+        print_notes(table, [f"{legend}.", *(f"note: {note}." for note in report["notes"])])
+    print(HONESTY)
+
+
 def print_notes(table: object, notes: Sequence[str]) -> None:
     """Prints a `rich` table and lines below it."""
     console = _console()

@@ -12,7 +12,9 @@ from tfpipeline.data.audio import LOUDEST, MIN_SECONDS, SAMPLE_RATE, SILENCE_DBF
 from tfpipeline.data.audio.windows import window_count
 from tfpipeline.serving.status import (
     CLIPPED,
+    NO_SCORE,
     NOT_AUDIO,
+    NOT_FINITE,
     OK,
     SCORED,
     SILENT,
@@ -89,7 +91,7 @@ def judge_sound(clips: Clips) -> Clips:
         heard = tf.where(clipped, CLIPPED, OK)
         for holds, code in (
             (tf.reduce_max(size) < 10 ** (SILENCE_DBFS / 20), SILENT),
-            (~tf.reduce_all(size <= LOUDEST), NOT_AUDIO),  # nor is NaN at most anything
+            (~is_audio(size), NOT_AUDIO),
             (tf.cast(length, tf.float32) < MIN_SECONDS * SAMPLE_RATE, TOO_SHORT),
             (status != OK, status),
         ):
@@ -104,9 +106,19 @@ def judge_sound(clips: Clips) -> Clips:
     return clips._replace(status=status)
 
 
+def is_audio(samples: tf.Tensor) -> tf.Tensor:
+    """Whether samples are those of audio: float32 (…, samples) → bool (…)."""
+    return tf.reduce_all(tf.abs(samples) <= LOUDEST, -1)  # NaN is not at most anything
+
+
 def is_scored(status: tf.Tensor) -> tf.Tensor:
     """Whether clips of a status get a score: int32 (batch,) → bool (batch,)."""
     return tf.reduce_any([tf.equal(status, code) for code in SCORED], axis=0)
+
+
+def is_score(score: tf.Tensor) -> tf.Tensor:
+    """Whether values are log-odds, not NaN and far from `NO_SCORE`: float32 → bool, one shape."""
+    return tf.abs(score) < -NO_SCORE
 
 
 def score_windows(clips: Clips, window: int, score: Callable[[tf.Tensor], tf.Tensor]) -> Windows:
@@ -162,14 +174,15 @@ def row_scores(clips: Clips, windows: Windows) -> tuple[tf.Tensor, tf.Tensor]:
     A clip's score is the mean of its windows'.
 
     Returns:
-        float32 (batch,), NaN where no clip of the row has a score, and int32 (batch,).
+        float32 (batch,), `NO_SCORE` where no clip of the row has a score, and int32 (batch,).
     """
     number = tf.size(windows.counts)
     total = tf.math.unsorted_segment_sum(
         tf.cast(windows.scores, tf.float64), windows.clip, number
     )  # (clips,)
-    scored = windows.counts > 0
     score = tf.cast(total / tf.cast(tf.maximum(windows.counts, 1), tf.float64), tf.float32)
+    scored = (windows.counts > 0) & is_score(score)
+    statuses = tf.where((windows.counts > 0) & ~scored, NOT_FINITE, clips.status)
     highest = tf.math.unsorted_segment_max(
         tf.where(scored, score, -np.inf), clips.row, clips.batch
     )  # (batch,)
@@ -177,6 +190,6 @@ def row_scores(clips: Clips, windows: Windows) -> tuple[tf.Tensor, tf.Tensor]:
     any_scored = tf.math.unsorted_segment_max(tf.cast(scored, tf.int32), clips.row, clips.batch) > 0
     counts = chosen | ~tf.gather(any_scored, clips.row)
     status = tf.math.unsorted_segment_min(
-        tf.where(counts, clips.status, len(STATUSES)), clips.row, clips.batch
+        tf.where(counts, statuses, len(STATUSES)), clips.row, clips.batch
     )
-    return tf.where(any_scored, highest, np.nan), status
+    return tf.where(any_scored, highest, NO_SCORE), status

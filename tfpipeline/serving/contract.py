@@ -15,10 +15,11 @@ from tfpipeline.data.clips import LABELS
 from tfpipeline.files.strict import check_value
 from tfpipeline.runs.run import Run, read_environment
 from tfpipeline.serving.clip_batch import CLIPPED_SHARE, FULL_SCALE
-from tfpipeline.serving.status import STATUSES
+from tfpipeline.serving.status import NO_SCORE, STATUSES
 from tfpipeline.serving.wav_clips import LONGEST_SECONDS
 
-SCHEMA = 2
+SCHEMA = 3
+SCHEMAS = (2, SCHEMA)  # that can be followed; in 2 NaN stands where `NO_SCORE` does now
 EXTRA = "assets.extra"
 POLARITY = "higher is more likely spoof"
 TOLD = (
@@ -35,11 +36,15 @@ TOLD = (
 _WAVEFORM = "float32 (batch, samples), 16 kHz, in [-1, 1]"
 _AUDIO = "string (batch,), WAV files as bytes"
 _SCORES = {
-    "score": "float32 (batch,), log-odds of spoof, the mean over windows; NaN without a score",
+    "score": "float32 (batch,), log-odds of spoof, the mean over windows",
     "llr": "float32 (batch,), calibrated log-likelihood ratio of spoof",
     "probability": "float32 (batch,), of spoof, at the calibration's prior",
     "status": "int32 (batch,), see status",
 }
+_NO_SCORE_USE = (
+    "stands in score, llr and probability of a row whose status is neither ok nor clipped, and in "
+    "score of a window that has none; every number of an answer is finite"
+)
 SIGNATURES = {
     "serving_default": {"inputs": {"waveform": _WAVEFORM}, "outputs": _SCORES},
     "audio_bytes": {"inputs": {"audio": _AUDIO}, "outputs": _SCORES},
@@ -99,6 +104,7 @@ def build_contract(run: Run, window: int) -> dict:
         },
         "labels": {str(code): name for name, code in LABELS.items()},
         "status": {str(code): name for code, name in STATUSES.items()},
+        "no_score": {"value": NO_SCORE, "use": _NO_SCORE_USE},
         "limits": {
             "wav_rates_hz": list(SOURCE_RATES),
             "longest_wav_seconds": LONGEST_SECONDS,
@@ -175,11 +181,11 @@ def check_contract(contract: object, source: str) -> dict:
     if not isinstance(contract, dict):
         raise ValueError(f"{source}: a contract is a JSON object. Received: {contract!r:.100}.")
     schema = contract.get("schema")
-    if schema != SCHEMA:
+    if schema not in SCHEMAS:
         raise ValueError(
-            f"{source}: schema must be {SCHEMA}. Received: {schema!r}. It is the export of another "
-            "version of tfpipeline. Export again with this one: python -m tfpipeline.export --run "
-            "RUN"
+            f"{source}: schema must be {' or '.join(map(str, SCHEMAS))}. Received: {schema!r}. It "
+            "is the export of another version of tfpipeline. Export again with this one: python -m "
+            "tfpipeline.export --run RUN"
         )
     for key, kind in KEYS.items():
         if not isinstance(contract.get(key), kind):
@@ -195,6 +201,9 @@ def check_contract(contract: object, source: str) -> dict:
         raise ValueError(
             f"{source}: window_samples must be at least 1. Received: {contract['window_samples']}"
         )
+    told = contract.get("no_score")
+    if schema == SCHEMA and not (isinstance(told, dict) and told.get("value") == NO_SCORE):
+        raise ValueError(f"{source}: no_score.value must be {NO_SCORE:g}. Received: {told!r:.100}")
     check_value(contract["threshold"].get("value"), float, f"{source}: threshold.value")
     a, b, prior = (
         check_value(contract["calibration"].get(key), float, f"{source}: calibration.{key}")

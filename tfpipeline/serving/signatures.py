@@ -12,10 +12,14 @@ from tfpipeline.evaluation.calibration import Calibration
 from tfpipeline.serving.clip_batch import (
     Clips,
     clips_of_rows,
+    is_audio,
+    is_score,
+    is_scored,
     judge_sound,
     row_scores,
     score_windows,
 )
+from tfpipeline.serving.status import NO_SCORE
 from tfpipeline.serving.wav_clips import decode_wav_clips
 
 WAVEFORM = tf.TensorSpec([None, None], tf.float32, name="waveform")
@@ -36,7 +40,8 @@ class ServedDetector(tf.Module):
     Attributes:
         score_windows: float32 (n, window) → `score`, float32 (n,): the model's log-odds of each
             window, from itself alone. Any number of any clients' windows can share a batch; cutting
-            (`tfpipeline.data.audio.windows`), levels and the mean are the client's.
+            (`tfpipeline.data.audio.windows`), levels and the mean are the client's. `NO_SCORE`
+            of a window that is no audio, such as one that holds NaN.
 
     Args:
         model: waveform (batch, samples) → log-odds (batch, 1).
@@ -47,19 +52,22 @@ class ServedDetector(tf.Module):
 
     def __init__(self, model: keras.Model, window: int, calibration: Calibration, contract: str):
         super().__init__()
-        self.model = model
-        # Keras models are not tracked as tf.Modules are: the saver finds variables by this list.
+        # The saver finds variables by this list. With a model as attribute, each is written twice.
         self.model_variables = [variable.value for variable in model.variables]
         self.window = window
         self.calibration = calibration
         self.contract_text = contract
+        windows_spec = tf.TensorSpec([None, window], tf.float32, name="windows")
         # One body, which all signatures call.
+        self.model_scores = score = tf.function(
+            # A server does not compare shapes, and a network may take any length.
+            lambda windows: model(tf.ensure_shape(windows, [None, window]), training=False)[:, 0],
+            input_signature=[windows_spec],
+            autograph=False,
+        )
         self.score_windows = tf.function(
-            lambda windows: {
-                # A server does not compare shapes, and a network may take any length.
-                "score": model(tf.ensure_shape(windows, [None, window]), training=False)[:, 0]
-            },
-            input_signature=[tf.TensorSpec([None, window], tf.float32, name="windows")],
+            lambda windows: {"score": _scores_of_audio(score(windows), windows)},
+            input_signature=[windows_spec],
             autograph=False,
         )
 
@@ -82,7 +90,7 @@ class ServedDetector(tf.Module):
         Returns:
             `score`: float32 (batch,), log-odds, mean over windows; higher = more likely spoof.
             `llr`, `probability`: float32 (batch,), calibrated, of spoof.
-            `status`: int32 (batch,). Where it is not one of `SCORED`, the others are NaN.
+            `status`: int32 (batch,). Where it is not one of `SCORED`, the others are `NO_SCORE`.
         """
         return self._judge(clips_of_rows(waveform))
 
@@ -110,11 +118,22 @@ class ServedDetector(tf.Module):
 
     def _judge(self, clips: Clips) -> dict[str, tf.Tensor]:
         clips = judge_sound(clips)
-        windows = score_windows(
-            clips, self.window, lambda batch: self.score_windows(batch)["score"]
-        )
+        windows = score_windows(clips, self.window, self.model_scores)
         score, status = row_scores(clips, windows)  # (batch,)
         llr = self.calibration.a * score + self.calibration.b
         prior = self.calibration.prior
         probability = tf.sigmoid(llr + tf.math.log(prior / (1 - prior)))
-        return {"score": score, "llr": llr, "probability": probability, "status": status}
+        scored = is_scored(status)
+        return {
+            "score": score,
+            "llr": tf.where(scored, llr, NO_SCORE),
+            "probability": tf.where(scored, probability, NO_SCORE),
+            "status": status,
+        }
+
+
+def _scores_of_audio(score: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
+    """The scores, (n,), `NO_SCORE` where one is not finite or its window no audio: a network may
+    give a plausible score of NaN.
+    """
+    return tf.where(is_score(score) & is_audio(windows), score, NO_SCORE)

@@ -26,11 +26,12 @@ from tfpipeline.models.detector import (
     DetectorModel,
     build_detector,
     crop_samples,
-    model_options,
+    weights_source,
 )
 from tfpipeline.models.families import find_family
 from tfpipeline.models.pretrained import Pretrained, load_pretrained
 from tfpipeline.runs import layout
+from tfpipeline.training.fit_head import compile_head, fit_head
 from tfpipeline.training.optimizer import build_optimizer
 from tfpipeline.training.selection import Selection
 
@@ -105,21 +106,31 @@ def fit_network(
                 jit_compile=settings["jit"],
             )
             trained.optimizer.build(trained.trainable_variables)
+            if training.cached_passes:
+                compile_head(detector, training, steps, settings["jit"], trained.loss)
     finally:
         keras.config.set_dtype_policy("float32")
+    last = min(until or training.epochs, training.epochs)
+    validation = audio.subset(in_validation)
     selection = Selection(
         ClipScorer(detector.model, detector.window, training.batch_size),
-        audio.subset(in_validation),
+        validation,
         clips["label"].map(LABELS).to_numpy()[in_validation],
         training.patience,
         folder / layout.CHECKPOINT,
         steps * training.batch_size,
-        training.frozen_epochs,
+        # Where the backbone stays frozen to the end, all epochs count for patience.
+        training.frozen_epochs if training.frozen_epochs < training.epochs else 0,
     )
     selection.set_model(trained)
     done = selection.restore()
+    frozen = min(training.frozen_epochs, last)
+    if training.cached_passes and done < frozen and not selection.exhausted:
+        stream = waveform_stream(config, train_audio, train)
+        with audio.lost.told():
+            fit_head(detector, training, stream, steps, config.seed, selection, folder, frozen)
+        done = last if selection.interrupted else len(selection.history)
     fixed = _fixed_layers(detector)
-    last = min(until or training.epochs, training.epochs)
     try:
         for end in sorted({min(training.frozen_epochs, last), last}):
             if done >= end or selection.exhausted:
@@ -151,9 +162,7 @@ def fit_network(
 def _load_backbone(config: Config, detector: DetectorModel) -> Pretrained | None:
     if detector.backbone is None:
         return None
-    # The builder owns the default of what a config leaves out.
-    source = model_options(find_family(config.model.name).build, config).get("weights", "imagenet")
-    return load_pretrained(detector.backbone, config.model.name, source)
+    return load_pretrained(detector.backbone, config.model.name, weights_source(config))
 
 
 def _fixed_layers(detector: DetectorModel) -> list[keras.Layer]:
@@ -169,6 +178,20 @@ def training_stream(
 
     The input is the waveform, or the spectrogram where `mel.place` is `pipeline`.
     """
+    batches = waveform_stream(config, audio, clips, start_step)
+    if config.mel.place == "pipeline":
+        return map_on_device(
+            batches,
+            lambda x, y, w: (detector.front_end(x), y, w),
+            config.mel.device or default_device(),
+        )
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def waveform_stream(
+    config: Config, audio: Audio, clips: pd.DataFrame, start_step: int = 0
+) -> tf.data.Dataset:
+    """The endless stream of augmented (waveform, label (batch, 1), weight (batch,))."""
     balance = class_weights(clips) if config.training.class_balance else (1.0, 1.0)
 
     def prepare(step: tf.Tensor, waveform: tf.Tensor, label: tf.Tensor) -> tuple:
@@ -176,7 +199,7 @@ def training_stream(
         weight = balance[0] * (1 - label) + balance[1] * label
         return waveform, label[:, None], weight
 
-    batches = training_batches(
+    return training_batches(
         audio,
         clips,
         crop_samples(config),
@@ -185,13 +208,6 @@ def training_stream(
         start_step,
         config.augment.speed,
     ).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    if config.mel.place == "pipeline":
-        return map_on_device(
-            batches,
-            lambda x, y, w: (detector.front_end(x), y, w),
-            config.mel.device or default_device(),
-        )
-    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def class_weights(clips: pd.DataFrame) -> tuple[float, float]:

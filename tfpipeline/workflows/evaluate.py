@@ -17,14 +17,10 @@ import numpy as np
 import pandas as pd
 
 from tfpipeline.data.clip_audio import open_audio
-from tfpipeline.data.clips import LABELS
 from tfpipeline.data.corpora import load_hidden
-from tfpipeline.evaluation.breakdown import break_down, remark_notes, write_remarks
-from tfpipeline.evaluation.calibration import fit_calibration
+from tfpipeline.evaluation.breakdown import remark_notes, write_remarks
 from tfpipeline.evaluation.comparison import common_part, compare_runs, other_clips
-from tfpipeline.evaluation.metrics import eer_threshold
-from tfpipeline.evaluation.score_files import read_score_file
-from tfpipeline.evaluation.scores import calibrated, write_scores, write_submission
+from tfpipeline.evaluation.scores import write_scores, write_submission
 from tfpipeline.files.atomic import write_json, write_table
 from tfpipeline.models.detector import ClipScorer
 from tfpipeline.reporting.corpus_tables import draw_matrix, matrix_table
@@ -40,6 +36,7 @@ from tfpipeline.workflows.other_corpus import (
     plain_name,
     score_clips,
 )
+from tfpipeline.workflows.score_files import ScoreFiles, evaluate_score_file
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,7 @@ class Comparison:
         warning: where they are of different clips, which.
         skipped: `path, reason` of clips of the corpus that could not be judged.
         remarks: the corpus's clips, and what was noticed about them.
+        complete: whether the score files have a score for every clip of their keys.
     """
 
     evaluations: list[Evaluation]
@@ -61,6 +59,7 @@ class Comparison:
     warning: str | None = None
     skipped: pd.DataFrame | None = None
     remarks: tuple = ()
+    complete: bool = True
 
     @property
     def content(self) -> dict:
@@ -68,16 +67,15 @@ class Comparison:
         metrics = [own.metrics for own in self.evaluations]
         if len(metrics) == 1:
             return metrics[0]
-        return {"schema": 1, "part": self.part, "runs": metrics, "compared": self.compared}
+        shared = {"part": self.part, "compared": self.compared, "warning": self.warning}
+        return {"schema": 1, "runs": metrics, **shared}
 
 
 def evaluate_runs(
     runs: Sequence[Run],
     data: str | None = None,
     by: Sequence[str] = (),
-    score_files: Sequence[Path] = (),
-    key: str | None = None,
-    polarity: str | None = None,
+    score_files: ScoreFiles | None = None,
 ) -> Comparison:
     """Judges runs and score files.
 
@@ -85,10 +83,7 @@ def evaluate_runs(
         runs: complete ones.
         data: `NAME[:PATH]` of a corpus that they score first; None: their own scores.
         by: columns to break down by.
-        score_files: of other systems.
-        key: the labels of score files that have none.
-        polarity: what a high score of a score file means, `spoof` or `bonafide`; None: as its form
-            has it.
+        score_files: of other systems, and how they are read.
     Raises:
         ValueError: two have one name, or a file cannot be read.
     """
@@ -103,17 +98,20 @@ def evaluate_runs(
         remarks = clips, audio.remarks
     else:
         evaluations = [judge_own(run, by) for run in runs]
-    evaluations += [_evaluate_score_file(file, key, polarity, by) for file in score_files]
+    complete = True
+    for name, path, read in score_files.read() if score_files else ():
+        evaluations.append(evaluate_score_file(name, path, read, by))
+        complete &= not read.unscored
     names = [own.metrics["run"] for own in evaluations]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated:
         raise ValueError(f"each model needs a name of its own. Received: {repeated} twice.")
     if len(evaluations) == 1:
-        return Comparison(evaluations, skipped=skipped, remarks=remarks)
+        return Comparison(evaluations, skipped=skipped, remarks=remarks, complete=complete)
     tables = {own.metrics["run"]: own.table for own in evaluations}
     part = common_part(tables)
     compared, warning = compare_runs(tables, part), other_clips(tables, part)
-    return Comparison(evaluations, part, compared, warning, skipped, remarks)
+    return Comparison(evaluations, part, compared, warning, skipped, remarks, complete)
 
 
 def write_comparison(found: Comparison, out: Path) -> Path:
@@ -135,17 +133,77 @@ def write_comparison(found: Comparison, out: Path) -> Path:
     return out / layout.REPORT
 
 
-def default_folder(found: Comparison, runs: Sequence[Run], data: str | None, base: Path) -> Path:
-    """Where results go unless told: the run's folder, or one below `base` for several."""
-    if len(found.evaluations) == 1 and runs:
+def default_folder(
+    runs: Sequence[Run],
+    files: Sequence[str],
+    corpora: Sequence[str],
+    kinds: Sequence[str],
+    saved: Path,
+) -> Path:
+    """Where results go unless told: the run's folder, or one in `evaluations` below `saved`.
+
+    Args:
+        runs: complete ones.
+        files: score files.
+        corpora: that the runs score.
+        kinds: `matrix` or `pooled`, or none.
+        saved: the folder of all runs.
+    """
+    data = corpora[0] if corpora else None
+    if len(runs) == 1 and not files and not kinds:
         return evaluation_folder(runs[0].folder, data) if data else runs[0].folder
-    names = "+".join(plain_name(own.metrics["run"]) for own in found.evaluations)
-    return base / (f"{names}-on-{plain_name(data)}" if data else names)
+    names = [run.folder.name for run in runs] + [Path(file).stem for file in files]
+    name = "+".join(dict.fromkeys(plain_name(own) for own in names))
+    behind = f"-{kinds[0]}" if kinds else f"-on-{plain_name(data)}" if data else ""
+    return saved / layout.EVALUATIONS / f"{name}{behind}"
 
 
-def evaluate_matrix(
-    runs: Sequence[Run], corpora: Sequence[str], out: Path
-) -> tuple[list[dict], pd.DataFrame]:
+def check_request(
+    runs: Sequence[str],
+    corpora: Sequence[str],
+    files: ScoreFiles,
+    kinds: Sequence[str],
+    by: Sequence[str],
+) -> None:
+    """Refuses what does not go together, by a `ValueError`.
+
+    Args:
+        runs, corpora: their names.
+        files: score files, and how they are read.
+        kinds: of `matrix`, `pooled` and `submission` those that are wanted.
+        by: columns to break down by.
+    """
+    paths = files.paths
+    if not runs and not paths:
+        raise ValueError("something to evaluate is needed: --run NAME or --scores FILE.")
+    if len(kinds) > 1:
+        raise ValueError(f"one of these at a time. Received: --{', --'.join(kinds)}.")
+    if corpora and paths:
+        raise ValueError("--data is scored by runs. Received: --scores too; evaluate them apart.")
+    if not paths and (files.keys or files.polarity or files.subset or files.logits):
+        raise ValueError(
+            "--key, --subset, --polarity and --logits are about score files. Received: no --scores."
+        )
+    if "matrix" in kinds and (paths or by):
+        raise ValueError("--matrix is of runs and corpora: neither --scores nor --by go with it.")
+    if "pooled" in kinds and (by or (runs and paths) or not (corpora or paths)):
+        raise ValueError(
+            "--pooled takes --run and the --data that runs score, or the --scores of one system, "
+            f"and no --by. Received: {len(runs)} runs, {len(corpora)} corpora, {len(paths)} files."
+        )
+    if "submission" in kinds and (len(runs) != 1 or not corpora):
+        raise ValueError(
+            "--submission takes one --run and the --data whose hidden clips it scores. Received: "
+            f"{len(runs)} runs, --data {corpora[0] if corpora else None}."
+        )
+    if len(corpora) > 1 and not {"matrix", "pooled"} & set(kinds):
+        raise ValueError(
+            "without --matrix or --pooled, one corpus is evaluated at a time. Received: "
+            f"{len(corpora)}."
+        )
+
+
+def evaluate_matrix(runs: Sequence[Run], corpora: Sequence[str], out: Path) -> list[dict]:
     """Judges every run on every corpus, and writes `matrix.csv`, `.json` and `.png`.
 
     Args:
@@ -153,7 +211,7 @@ def evaluate_matrix(
         corpora: `NAME[:PATH]`; none: those that the runs were trained on.
         out: the folder of the results.
     Returns:
-        The cells, and the same as a table.
+        The cells, of `matrix_cells`.
     """
     trained = dict.fromkeys(name for run in runs for name in run.config.data.corpora)
     cells = matrix_cells(runs, corpora or list(trained))
@@ -161,7 +219,7 @@ def evaluate_matrix(
     write_table(out / "matrix.csv", table)
     write_json(out / "matrix.json", {"schema": 1, "cells": cells})
     draw_matrix(table, out / "matrix.png")
-    return cells, table
+    return cells
 
 
 def write_hidden_scores(run: Run, data: str, path: str | Path) -> int:
@@ -188,38 +246,3 @@ def write_hidden_scores(run: Run, data: str, path: str | Path) -> int:
             file=sys.stderr,
         )
     return len(ids)
-
-
-def _evaluate_score_file(
-    path: Path, key: str | None, polarity: str | None, by: Sequence[str]
-) -> Evaluation:
-    """A score file; threshold and calibration are fitted on its validation part, if it has one."""
-
-    read = read_score_file(path, key, polarity)
-    turned = ", turned round" if read.polarity == "bonafide" else ""
-    print(f"{path}: form {read.form}, high = {read.polarity}{turned}", file=sys.stderr)
-    table, threshold = read.table, None
-    validation = table[table["part"] == "validation"]
-    if validation["label"].nunique() == 2:
-        labels = validation["label"].map(LABELS).to_numpy()
-        scores = validation["score"].to_numpy()
-        threshold = {
-            "value": eer_threshold(labels, scores),
-            "rule": "equal error rate",
-            "part": "validation",
-        }
-        if table["llr"].isna().any():
-            table = calibrated(table, fit_calibration(labels, scores))
-    metrics = break_down(table, path.stem, read.form, path.name, None, threshold, by)
-    if threshold is None:
-        metrics["notes"].append("no validation part, so no threshold and no calibration")
-    if read.unscored:
-        metrics["notes"].append(f"{read.unscored} clips of the key have no score")
-    for part, own in metrics["parts"].items():
-        if own["auc"] is not None and own["auc"] < 0.5:
-            other = "spoof" if read.polarity == "bonafide" else "bonafide"
-            metrics["notes"].append(
-                f"{part}: an AUC of {own['auc']:.3f} is below chance. Is the sign turned round? "
-                f"Then name it: --polarity {other}"
-            )
-    return Evaluation(metrics, table)

@@ -24,9 +24,9 @@ from tfpipeline.data.clips import check_parts, corpus_fingerprint
 from tfpipeline.data.corpora import load_clips
 from tfpipeline.data.splits import kept_apart, split_notes
 from tfpipeline.files.atomic import write_json, write_table
-from tfpipeline.models.detector import DetectorModel, model_options
-from tfpipeline.models.families import find_family
-from tfpipeline.models.pretrained import find_weights
+from tfpipeline.models.detector import DetectorModel, model_options, weights_source
+from tfpipeline.models.families import FAMILIES, find_family
+from tfpipeline.models.pretrained import ensure_weights
 from tfpipeline.reporting.plots import draw_learning_curve
 from tfpipeline.reporting.report import Evaluation
 from tfpipeline.runs import layout
@@ -104,6 +104,11 @@ def train_run(
     return _train(config, target, open_corpus(config, tests, clips), resume)
 
 
+def classical_models() -> list[str]:
+    """The models on hand-made features, which train on the same clips at once."""
+    return [name for name, family in FAMILIES.items() if family.is_classical]
+
+
 def train_classical(
     configs: Sequence[Config], targets: Sequence[Path], overwrite: bool, tests: Sequence[str]
 ) -> tuple[list[Evaluation], dict[str, float]]:
@@ -142,9 +147,9 @@ def evaluate_on(targets: Sequence[Path], names: Sequence[str]) -> Iterator[dict]
 def check_model(config: Config) -> None:
     """Refuses an unknown model, or weights that are not to be had, before any clip is read."""
     family = find_family(config.model.name)
-    options = model_options(family.build, config)
-    if family.kind == "image":
-        find_weights(config.model.name, options.get("weights", "imagenet"))
+    model_options(family.build, config)
+    if family.is_pretrained:
+        ensure_weights(config.model.name, weights_source(config))
 
 
 def open_corpus(

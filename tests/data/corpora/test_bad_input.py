@@ -80,6 +80,7 @@ def test_keys_without_the_subset_that_counts(edition, tmp_path, pieces):
         ("asvspoof2021_la", KEYS_LA, "spoof", "1", r":1: .* Received: '1' in .* of 4 such"),
         ("asvspoof5", "ASVspoof5.train.tsv", "spoof", "Spooof", r":1: .* Received: 'Spooof'"),
         ("in_the_wild", "meta.csv", "spoof", "fake", r"csv:2: .* 'fake' in '0\.wav,.* 12 such"),
+        ("add2022", "eval_track1/label.txt", "fake", "1", r"one of genuine, .*Received: '1' in"),
         ("add2023", "dev/label.txt", "fake", "spoof", r"one of genuine, fake\. Received: 'spoof'"),
         ("spoofceleb", "metadata/train.csv", ",a01", ",a99", r"csv:3: .*'a99'.* one of 1 such"),
         ("codecfake", "label/dev.txt", "real", "bonafide", r"one of real, fake\. .*'bonafide'"),
@@ -99,6 +100,7 @@ def test_labels_in_other_words(case, table, old, new, message, tmp_path, pieces)
         "asvspoof2021_la",
         "asvspoof5",
         "in_the_wild",
+        "add2022",
         "add2023",
         "spoofceleb",
         "codecfake",
@@ -212,6 +214,9 @@ def test_label_files_of_another_challenge(tmp_path, pieces):
     path = replica("add2023", tmp_path, pieces)
     write_lines(path / "testR1/label.txt", ["x_00000003.wav genuine"])
     refused("add2023", path, r"label\.txt:1: a clip is named as ADD2023_T1\.2R2_E_0.*'x_0")
+    path = REPLICAS["add2022"](tmp_path / "2022", pieces)
+    write_lines(path / "eval_track1/label.txt", ["ADD_E2_00000003.wav genuine"])
+    refused("add2022", path, r"label\.txt:1: a clip .*'ADD_E2_0.* only tracks 1 and 3\.2 are read")
 
 
 def test_label_files_that_belong_to_nothing(tmp_path, pieces, capsys):

@@ -42,6 +42,14 @@ EXPECTED = {
         "E_0000000003": (BONAFIDE, "E_0002", "-", "E_0000000002", "test"),
         "E_0000000004": (SPOOF, "E_0001", "A19", "E_0000000001", "test"),
     },
+    "add2022": {
+        "ADD_T_00000000": (BONAFIDE, "-", "-", "-", "train"),
+        "ADD_D_00000001": (SPOOF, "-", "unknown", "-", "validation"),
+        "ADD_E1_00000000": (BONAFIDE, "-", "-", "-", "test"),
+        "R1/ADD_E3_00000002": (SPOOF, "-", "unknown", "-", "test"),
+        "R2/ADD_E3_00000000": (BONAFIDE, "-", "-", "-", "test"),
+        "R2/ADD_E3_00000002": (SPOOF, "-", "fake-5", "-", "test"),
+    },
     "add2023": {
         "ADD2023_T1.2_T_00000003": (BONAFIDE, "-", "-", "-", "train"),
         "ADD2023_T1.2_D_00000004": (SPOOF, "-", "unknown", "-", "validation"),
@@ -91,19 +99,52 @@ EXPECTED = {
             "unseen",
         ),
     },
+    "dfadd": {
+        "DATASET_VCTK_BONAFIDE/test/p228_001.wav": (BONAFIDE, "p228", "-", "p228_001", "test"),
+        "DATASET_GradTTS/valid/p227_002_GradTTS.flac": (
+            SPOOF,
+            "p227",
+            "GradTTS",
+            "p227_002",
+            "validation",
+        ),
+        "DATASET_PflowTTS/train/p226_001_pflow.wav": (
+            SPOOF,
+            "p226",
+            "PflowTTS",
+            "p226_001",
+            "train",
+        ),
+    },
+    # Its parts share readers, so that none stands in `speaker`.
+    "librisevoc": {
+        "gt/40_222_000007_000000.wav": (BONAFIDE, "-", "-", "40_222_000007_000000", "train"),
+        "wavernn/32_4137_000026_000002_gen.wav": (
+            SPOOF,
+            "-",
+            "wavernn",
+            "32_4137_000026_000002",
+            "test",
+        ),
+    },
+    "sonar": {
+        "real_samples/10.wav": (BONAFIDE, "-", "-", "-", "test"),
+        "VALLE/101.wav": (SPOOF, "-", "VALLE", "-", "test"),
+        "seedtts_files/10.wav": (SPOOF, "-", "SeedTTS", "-", "test"),
+    },
     "fake_or_real": {
         "training/real/file0.wav_16k.wav_norm.wav_mono.wav_silence.wav": (
             BONAFIDE,
             "-",
             "-",
-            "-",
+            "training/real/file0",
             "train",
         ),
         "testing/fake/file1.wav_16k.wav_norm.wav_mono.wav_silence.WAV": (
             SPOOF,
             "-",
             "tts",
-            "-",
+            "testing/fake/file1",
             "test",
         ),
     },
@@ -161,10 +202,14 @@ SIZES = {
     "asvspoof2021_la": 4,
     "asvspoof2021_df": 3,
     "asvspoof5": 8,
+    "add2022": 15,
     "add2023": 12,
     "spoofceleb": 9,
     "codecfake": 12,
     "cfad": 16,
+    "dfadd": 18,
+    "librisevoc": 15,
+    "sonar": 8,
     "fake_or_real": 14,
     "in_the_wild": 24,
     "wavefake": 26,
@@ -425,4 +470,4 @@ def test_speakers_of_mandarin_corpora():
 def test_replicas_are_as_awkward_as_they_say(tmp_path):
     written = write_lines(tmp_path / "t.txt", ["a b", "c d"], awkward=True).read_bytes()
     assert written == b"\xef\xbb\xbfa b  \r\n\r\nc d  \r\n\r\n\r\n  \r\n"
-    assert len(replicas.REPLICAS) == 14
+    assert len(replicas.REPLICAS) == 18

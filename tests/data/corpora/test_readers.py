@@ -11,9 +11,18 @@ from tfpipeline.data.corpora import CORPORA, DATA_SETS, load_corpus
 
 ALL = {**REPLICAS, "indictts saved": indictts_saved}
 # Test sets only, or too small to give every part both classes.
-ONE_PART = {"asvspoof2021_la", "asvspoof2021_df"}
+ONE_PART = {"asvspoof2021_la", "asvspoof2021_df", "sonar"}
 # The label file or folder that names no audio is what the folder tells.
-BY_FOLDER = {"indictts", "fake_or_real", "wavefake", "deep_voice", "cfad"}
+BY_FOLDER = {
+    "indictts",
+    "fake_or_real",
+    "wavefake",
+    "deep_voice",
+    "cfad",
+    "dfadd",
+    "librisevoc",
+    "sonar",
+}
 
 
 def name_of(case):
@@ -138,7 +147,7 @@ def test_endings_in_either_case(case, tmp_path, pieces):
     assert {Path(file).suffix for file in after["path"]} <= {".WAV", ".FLAC"}
 
 
-@pytest.mark.parametrize("case", sorted(set(REPLICAS) - {"mlaad"}))
+@pytest.mark.parametrize("case", sorted(set(REPLICAS) - {"mlaad", "sonar"}))
 def test_counts_that_are_off_are_told(case, tmp_path, pieces, capsys):
     load_corpus(f"{case}:{REPLICAS[case](tmp_path / 'set', pieces)}")
     said = [line for line in capsys.readouterr().err.splitlines() if "counts are off" in line]
@@ -149,7 +158,7 @@ def test_counts_that_are_off_are_told(case, tmp_path, pieces, capsys):
 @pytest.mark.parametrize("corpus", DATA_SETS.values(), ids=lambda corpus: corpus.name)
 def test_every_data_set_states_what_it_is(corpus):
     assert corpus.name in CORPORA
-    for text in (corpus.title, corpus.what, corpus.licence, corpus.citation, corpus.layout):
+    for text in (corpus.title, corpus.what, corpus.license, corpus.citation, corpus.layout):
         assert text.strip() == text != ""
     assert corpus.home.startswith("http")
     assert set(corpus.counts) <= {"train", "validation", "test", "unseen", "all"}

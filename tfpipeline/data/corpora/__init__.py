@@ -11,6 +11,7 @@ import pandas as pd
 from tfpipeline.config import DataConfig
 from tfpipeline.data.automatic_splits import hold_out_attacks, split_by_best_group
 from tfpipeline.data.corpora import (
+    add2022,
     add2023,
     asvspoof5,
     asvspoof2019_la,
@@ -19,10 +20,13 @@ from tfpipeline.data.corpora import (
     cfad,
     codecfake,
     deep_voice,
+    dfadd,
     fake_or_real,
     in_the_wild,
     indictts,
+    librisevoc,
     mlaad,
+    sonar,
     spoofceleb,
     wavefake,
 )
@@ -50,13 +54,17 @@ _READERS = (
     fake_or_real,
     wavefake,
     mlaad,
+    add2022,
     add2023,
     spoofceleb,
     deep_voice,
     codecfake,
     cfad,
+    dfadd,
+    librisevoc,
+    sonar,
 )
-# The published data sets among them: licence, citation, layout, counts.
+# The published data sets among them: license, citation, layout, counts.
 DATA_SETS: dict[str, Corpus] = {reader.CORPUS.name: reader.CORPUS for reader in _READERS}
 # Each takes the path and whether clips without parts are assigned to them.
 CORPORA: dict[str, Callable[..., pd.DataFrame]] = {
@@ -71,6 +79,58 @@ HIDDEN_CLIPS: dict[str, Callable[[str | None], pd.DataFrame]] = {
 }
 # Attacks that a corpus keeps for its `unseen` part unless a config says otherwise.
 UNSEEN_ATTACKS: dict[str, tuple[str, ...]] = {"demo": ("hifigan",)}
+
+_BUILT_IN = {
+    "demo": {
+        "what": "real speech and its vocoded copies, built from public packages",
+        "license": "Apache-2.0",
+        "give": "demo",
+    },
+    "folder": {
+        "what": "audio in folders whose names tell the label",
+        "license": "yours",
+        "give": "folder:PATH",
+    },
+    "manifest": {
+        "what": "a table of clips, CSV or Parquet",
+        "license": "yours",
+        "give": "manifest:PATH",
+    },
+}
+
+
+def list_corpora() -> list[dict]:
+    """What can be named in `data.corpus` and `--data`.
+
+    Returns:
+        A row each: `name`, `what`, `license`, and `give`, what `--data` takes; of published data
+        sets also `title`, `layout` (what PATH must hold), `citation`, `home` and `counts`.
+
+    Example:
+        >>> list_corpora()[0]["give"]
+        'demo'
+    """
+    rows = []
+    for name in CORPORA:
+        if name not in DATA_SETS:
+            rows.append({"name": name, "what": "", "license": "", "give": f"{name}:PATH"})
+            rows[-1] |= _BUILT_IN.get(name, {})
+            continue
+        data_set = DATA_SETS[name]
+        rows.append(
+            {
+                "name": name,
+                "title": data_set.title,
+                "what": data_set.what,
+                "license": data_set.license,
+                "give": f"{name}:PATH" + ("+PATH2" if data_set.second else ""),
+                "layout": data_set.layout_text,
+                "citation": data_set.citation,
+                "home": data_set.home,
+                "counts": dict(data_set.counts),
+            }
+        )
+    return rows
 
 
 def load_corpus(name: str, split: bool = True) -> pd.DataFrame:

@@ -22,7 +22,7 @@ CORPUS = Corpus(
     name="add2023",
     title="ADD 2023 track 1.2",
     what="Mandarin speech and fakes; train, dev and two test rounds",
-    licence="said to be CC BY-NC-ND 4.0; see its home page",
+    license="said to be CC BY-NC-ND 4.0; see its home page",
     citation="Yi et al. 2023, ADD 2023: the second audio deepfake detection challenge, "
     "arXiv 2305.13774",
     home="http://addchallenge.cn/downloadADD2023",

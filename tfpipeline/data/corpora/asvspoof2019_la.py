@@ -17,7 +17,7 @@ CORPUS = Corpus(
     name="asvspoof2019_la",
     title="ASVspoof 2019 LA",
     what="VCTK speech; 19 attacks by synthesis and conversion; train, dev, eval",
-    licence="ODC-By 1.0",
+    license="ODC-By 1.0",
     citation="Wang et al. 2020, ASVspoof 2019: a large-scale public database of synthesized, "
     "converted and replayed speech, Computer Speech & Language 64",
     home="https://datashare.ed.ac.uk/handle/10283/3336",

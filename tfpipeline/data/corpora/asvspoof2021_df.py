@@ -14,7 +14,7 @@ CORPUS = Corpus(
     name="asvspoof2021_df",
     title="ASVspoof 2021 DF",
     what="VCTK and VCC speech; over 100 attacks through MP3, M4A and OGG; a test set",
-    licence="ODC-By 1.0",
+    license="ODC-By 1.0",
     citation="Liu et al. 2023, ASVspoof 2021: towards spoofed and deepfake speech detection in the "
     "wild, IEEE/ACM Transactions on Audio, Speech, and Language Processing 31",
     home="https://www.asvspoof.org/index2021.html",

@@ -12,7 +12,7 @@ CORPUS = Corpus(
     name="asvspoof2021_la",
     title="ASVspoof 2021 LA",
     what="VCTK speech and the attacks A07-A19 of 2019 over telephone codecs; a test set",
-    licence="ODC-By 1.0",
+    license="ODC-By 1.0",
     citation="Liu et al. 2023, ASVspoof 2021: towards spoofed and deepfake speech detection in the "
     "wild, IEEE/ACM Transactions on Audio, Speech, and Language Processing 31",
     home="https://www.asvspoof.org/index2021.html",

@@ -21,7 +21,7 @@ CORPUS = Corpus(
     name="asvspoof5",
     title="ASVspoof 5 (track 1)",
     what="Multilingual LibriSpeech (English); 32 attacks, some adversarial; codecs in eval",
-    licence="ODC-By 1.0 (bona fide speech: CC BY 4.0)",
+    license="ODC-By 1.0 (bona fide speech: CC BY 4.0)",
     citation="Wang et al. 2024, ASVspoof 5: crowdsourced speech data, deepfakes, and adversarial "
     "attacks at scale, Proc. ASVspoof Workshop, doi 10.21437/ASVspoof.2024-1",
     home="https://zenodo.org/records/14498691",

@@ -23,7 +23,7 @@ CORPUS = Corpus(
     name="cfad",
     title="CFAD",
     what="Mandarin speech of 6 corpora and 12 attacks; three versions; official parts",
-    licence="CC BY 4.0",
+    license="CC BY 4.0",
     citation="Ma et al. 2024, CFAD: a Chinese dataset for fake audio detection, Speech "
     "Communication 164, arXiv 2207.12308",
     home="https://zenodo.org/records/8122764",

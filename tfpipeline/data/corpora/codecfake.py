@@ -24,7 +24,7 @@ CORPUS = Corpus(
     name="codecfake",
     title="Codecfake (Xie et al.)",
     what="VCTK and AISHELL-3 through 7 neural codecs; 10 test conditions; official parts",
-    licence="said to be CC BY-NC-ND 4.0; see its home page",
+    license="said to be CC BY-NC-ND 4.0; see its home page",
     citation="Xie et al. 2025, The Codecfake dataset and countermeasures for the universally "
     "detection of deepfake audio, arXiv 2405.04880",
     home="https://github.com/xieyuankun/Codecfake",

@@ -20,7 +20,7 @@ CORPUS = Corpus(
     name="deep_voice",
     title="DEEP-VOICE",
     what="8 speeches of public figures, and 56 conversions of them (RVC); no split",
-    licence="said to be MIT; see its home page",
+    license="said to be MIT; see its home page",
     citation="Bird and Lotfi 2023, Real-time detection of AI-generated speech for deepfake voice "
     "conversion, arXiv 2308.12734",
     home="https://www.kaggle.com/datasets/birdy654/deep-voice-deepfake-voice-recognition",

@@ -15,11 +15,12 @@ CORPUS = Corpus(
     name="in_the_wild",
     title="In-the-Wild",
     what="58 English-speaking celebrities and fakes of them, as found on the web; no split",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     citation="Müller et al. 2022, Does audio deepfake detection generalize?, Interspeech",
     home="https://deepfake-total.com/in_the_wild",
     layout="meta.csv (file,speaker,label) and the audio files beside it",
     counts={ALL: (19_963, 11_816)},
+    arena=(19_963, 11_816),
 )
 LABELS = {"bonafide": "bonafide", "spoof": "spoof"}
 

@@ -23,7 +23,7 @@ CORPUS = Corpus(
     name="mlaad",
     title="MLAAD",
     what="fakes of over 100 synthesisers in over 35 languages (grows by version); no split",
-    licence="CC BY-NC 4.0 (M-AILABS: its own, BSD-like)",
+    license="CC BY-NC 4.0 (M-AILABS: its own, BSD-like)",
     citation="Müller et al. 2024, MLAAD: the multi-language audio anti-spoofing dataset, IJCNN, "
     "arXiv 2401.09512",
     home="https://deepfake-total.com/mlaad",

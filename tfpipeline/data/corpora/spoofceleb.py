@@ -17,7 +17,7 @@ CORPUS = Corpus(
     name="spoofceleb",
     title="SpoofCeleb",
     what="VoxCeleb1 (1,251 speakers) and 23 synthesis systems; official parts",
-    licence="said to be CC BY 4.0; see its home page",
+    license="said to be CC BY 4.0; see its home page",
     citation="Jung et al. 2025, SpoofCeleb: speech deepfake detection and SASV in the wild, IEEE "
     "Open Journal of Signal Processing 6, doi 10.1109/OJSP.2025.3529377",
     home="https://jungjee.github.io/spoofceleb",

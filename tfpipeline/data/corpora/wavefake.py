@@ -22,7 +22,7 @@ CORPUS = Corpus(
     name="wavefake",
     title="WaveFake",
     what="LJSpeech and JSUT through 7 vocoders, and a synthesiser of LJSpeech's voice; no split",
-    licence="CC BY-SA 4.0 (LJSpeech: public domain; JSUT: see its home page)",
+    license="CC BY-SA 4.0 (LJSpeech: public domain; JSUT: see its home page)",
     citation="Frank and Schönherr 2021, WaveFake: a data set to facilitate audio deepfake "
     "detection, NeurIPS Datasets and Benchmarks",
     home="https://zenodo.org/records/5642694",

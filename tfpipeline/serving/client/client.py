@@ -19,6 +19,7 @@ from tfpipeline.serving.client.transport import (
     parse_address,
     try_again,
 )
+from tfpipeline.serving.status import NO_SCORE
 
 SCORES = ("score", "llr", "probability", "status")
 _FRAME_BYTES = 1024  # of a request beside its rows
@@ -112,13 +113,14 @@ class Client:
         Args:
             windows: float32 (n, window_samples of the contract) at 16 kHz in [-1, 1].
         Returns:
-            Log-odds, float64 (n,). A clip's score is the mean of its windows'.
+            Log-odds, float64 (n,), NaN of a window that has none. A clip's score is the mean of its
+            windows'.
         """
         windows = np.asarray(windows, np.float32)
         if windows.ndim != 2:
             raise ValueError(f"windows must be (n, samples). Received: shape {windows.shape}.")
         found = self._ask("windows", "windows", windows, windows.shape[1], ("score",))
-        return found["score"].astype(np.float64)
+        return _without_sentinel(found["score"])
 
     def score_audio(self, audio: Sequence[bytes]) -> list[dict]:
         """Scores WAV files.
@@ -134,8 +136,10 @@ class Client:
         for own in audio:
             self.check_size(own)
         found = self._ask("audio_bytes", "audio", audio, None, SCORES)
+        status = found.pop("status").tolist()
+        floats = {name: _without_sentinel(value).tolist() for name, value in found.items()}
         return [
-            {name: (int if name == "status" else float)(found[name][row]) for name in SCORES}
+            {**{name: own[row] for name, own in floats.items()}, "status": int(status[row])}
             for row in range(len(audio))
         ]
 
@@ -204,3 +208,9 @@ class Client:
                     f"{self.address}: expected {name} for each of {rows} rows. Received: "
                     f"{value.dtype} {value.shape}. Is it an export of tfpipeline?"
                 )
+
+
+def _without_sentinel(values: np.ndarray) -> np.ndarray:
+    """float64, NaN for `NO_SCORE`; an export of schema 2 answers NaN itself."""
+    values = values.astype(np.float64)
+    return np.where(values == NO_SCORE, np.nan, values)

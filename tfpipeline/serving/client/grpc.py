@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -23,6 +24,8 @@ REFUSED = (
 )
 # A message above the server's limit has the code of a busy server, but never fits.
 TOO_LARGE = "larger than max"
+# Of an HTTP server, in the words of gRPC's library, whose code is that of a busy server too.
+NOT_GRPC = ("http1.x server", "Expected SETTINGS frame")
 
 
 class GrpcTransport:
@@ -98,6 +101,12 @@ class GrpcTransport:
 
     def _failure(self, error: grpc.RpcError, seconds: float) -> Exception:
         code, reason = error.code(), told(error.details() or "")
+        if any(sign in (error.details() or "") for sign in NOT_GRPC):
+            over_rest = replace(self._address, protocol="http")
+            return ConnectionError(
+                f"{self._address}: expected a gRPC port. Received: an answer that is not gRPC. "
+                f"If it is the port of REST, the address is {over_rest}."
+            )
         if code in MAY_PASS and TOO_LARGE not in reason:
             return RetryableError(f"{code.name}: {reason}")
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 import numpy as np
@@ -31,6 +32,7 @@ class HttpTransport:
 
     def __init__(self, address: Address, clock: Callable[[], float] = time.monotonic):
         self._where = str(address)
+        self._over_grpc = replace(address, protocol="grpc")
         self._clock = clock
         if address.protocol == "https":
             self._connection = http.client.HTTPSConnection(
@@ -113,6 +115,11 @@ class HttpTransport:
             ) from None
         except (OSError, http.client.HTTPException) as error:
             self.close()
+            if isinstance(error, http.client.BadStatusLine) and not isinstance(error, OSError):
+                raise ConnectionError(
+                    f"{self._where}: expected a REST port. Received: an answer that is not HTTP. "
+                    f"If it is the port of gRPC, the address is {self._over_grpc}."
+                ) from None
             raise RetryableError(told(str(error) or type(error).__name__)) from None
 
     def _respond(self, body: bytes, seconds: float) -> http.client.HTTPResponse:

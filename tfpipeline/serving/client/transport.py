@@ -214,5 +214,6 @@ def try_again(attempt: Callable[[float], T], policy: RetryPolicy, until: float, 
             pause = min(2 * pause, policy.longest_pause)
     raise ConnectionError(
         f"{where}: {policy.tries} tries failed. The last failure: {reason}. Is the server "
-        f"running, and the port right?"
+        f"running, and the port right? grpc:// and http:// have two, {PORTS['grpc']} and "
+        f"{PORTS['http']} by default."
     )

@@ -138,6 +138,11 @@ def _find_audio(names: Sequence[str], roots: Sequence[str]) -> tuple[list[str | 
     return paths, extra
 
 
+def stems_in(folder: Path) -> set[str]:
+    """The names of a folder's audio files without their extensions."""
+    return set(_audio_in(str(folder)))
+
+
 def _audio_in(folder: str) -> dict[str, str]:
     """Stem → path of the audio files of one folder; of two that differ in the ending, the last."""
     try:

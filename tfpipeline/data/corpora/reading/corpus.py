@@ -16,6 +16,7 @@ import pandas as pd
 
 from tfpipeline.data.automatic_splits import split_by_best_group
 from tfpipeline.data.clips import LABELS, UNKNOWN, normalize_manifest
+from tfpipeline.data.corpora.reading.arena import keep_named, split_protocol
 
 ALL = "all"
 MOST_LINES = 12
@@ -31,24 +32,32 @@ class Corpus:
         name: as in `--data NAME:PATH`.
         title: as its authors call it.
         what: what is in it, in a line.
-        licence: as its authors state it.
+        license: as its authors state it.
         citation: the paper.
         home: where it is described or fetched.
         layout: what PATH must hold.
         counts: part → clips as published; `all` stands for all parts together. What is not
             published, or differs between versions, is not in it.
         second: what PATH2 of `NAME:PATH+PATH2` is, where PATH holds fakes only.
+        arena: clips, bonafide and spoof, of the Speech DF Arena's protocol file; None if it judges
+            on another data set, or the counts are not known.
     """
 
     name: str
     title: str
     what: str
-    licence: str
+    license: str
     citation: str
     home: str
     layout: str
     counts: Counts = field(default_factory=dict)
     second: str = ""
+    arena: tuple[int, int] | None = None
+
+    @property
+    def layout_text(self) -> str:
+        """What PATH must hold, and PATH2 where there is one."""
+        return self.layout + (f"; PATH2: {self.second}" if self.second else "")
 
 
 @dataclass
@@ -74,7 +83,7 @@ def load_data_set(
     Args:
         corpus: its record.
         read: its reader.
-        path: where it is.
+        path: where it is; `PATH+PROTOCOL.csv` keeps the clips of a protocol, as a test set.
         split: assign clips to parts where it has no official ones.
     Raises:
         FileNotFoundError, NotADirectoryError, ValueError: it is not there, or not as expected.
@@ -83,9 +92,14 @@ def load_data_set(
         raise ValueError(
             f"--data {corpus.name} needs a PATH. Received: none. Expected there: {corpus.layout}."
         )
-    reading = read(path)
+    folder, protocol = split_protocol(path)
+    reading = read(folder)
     clips = normalize_manifest(reading.clips, f"{corpus.name}:{path}")
     counts = corpus.counts if reading.counts is None else reading.counts
+    if protocol is not None:
+        clips, own = keep_named(clips, protocol)
+        reading.said = own + reading.said
+        counts = {} if corpus.arena is None else {"test": corpus.arena}
     # What is of the whole comes first: readers may say something of each of a hundred folders.
     said = wrong_counts(clips, counts)
     said += [f"no {label} clip" for label in LABELS if not (clips["label"] == label).any()]

@@ -1,0 +1,1 @@
+"""Encoders pretrained on speech: Whisper's, wav2vec 2.0's, HuBERT's and WavLM's, in Keras."""
