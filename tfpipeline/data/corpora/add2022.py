@@ -35,7 +35,7 @@ CORPUS = Corpus(
     name="add2022",
     title="ADD 2022 tracks 1 and 3.2",
     what="Mandarin speech and fakes; train and dev, the test sets of tracks 1 and 3.2",
-    licence="said to be CC BY-NC-ND 4.0; see its home page",
+    license="said to be CC BY-NC-ND 4.0; see its home page",
     citation="Yi et al. 2022, ADD 2022: the first audio deep synthesis detection challenge, "
     "ICASSP, arXiv 2202.08433",
     home="http://addchallenge.cn/add2022",

@@ -27,7 +27,7 @@ CORPUS = Corpus(
     name="dfadd",
     title="DFADD",
     what="VCTK (109 speakers) and five diffusion and flow-matching systems; official parts",
-    licence="MIT; VCTK is CC BY 4.0",
+    license="MIT; VCTK is CC BY 4.0",
     citation="Du et al. 2024, DFADD: the diffusion and flow-matching based audio deepfake dataset, "
     "IEEE SLT, arXiv 2409.08731",
     home="https://github.com/isjwdu/DFADD",

@@ -27,7 +27,7 @@ CORPUS = Corpus(
     name="librisevoc",
     title="LibriSeVoc",
     what="LibriTTS speech and six neural vocoders of it; official parts that share readers",
-    licence="MIT for its repository; LibriTTS is CC BY 4.0",
+    license="MIT for its repository; LibriTTS is CC BY 4.0",
     citation="Sun et al. 2023, AI-synthesized voice detection using neural vocoder artifacts, CVPR "
     "Workshops",
     home="https://github.com/csun22/Synthetic-Voice-Detection-Vocoder-Artifacts",

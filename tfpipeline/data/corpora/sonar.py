@@ -41,7 +41,7 @@ CORPUS = Corpus(
     name="sonar",
     title="SONAR",
     what="English speech of eight recent systems, sounds of a ninth, and real speech; a test set",
-    licence="not stated where it was looked up; see its home page",
+    license="not stated where it was looked up; see its home page",
     citation="Li et al. 2024, SONAR: a synthetic AI-audio detection framework and benchmark, arXiv "
     "2410.04324",
     home="https://github.com/Jessegator/SONAR",
