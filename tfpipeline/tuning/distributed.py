@@ -150,13 +150,13 @@ def serve_oracle(oracle: ResumableOracle, role: Role) -> None:
             time.sleep(POLL_SECONDS)
             for worker, trial in oracle.release_silent(role.wait_seconds).items():
                 told = f"; its trial {trial} is given to another" if trial else ""
-                print(f"worker {worker} is silent for {_minutes(role)}{told}", file=sys.stderr)
+                print(f"worker {worker} was silent for {_minutes(role)}{told}", file=sys.stderr)
             last = max(oracle.heard.values(), default=begun)
             if not servicer.stop_triggered and oracle.clock() - last > role.wait_seconds:
+                who = "every worker was silent" if oracle.heard else "no worker came"
                 raise OSError(
-                    f"{'the last worker is silent' if oracle.heard else 'no worker has come'} for "
-                    f"{_minutes(role)} (--wait-minutes), and the search is not over. Start the "
-                    "chief again with --resume, and its workers."
+                    f"{who} for {_minutes(role)} (--wait-minutes), and the search is not over. "
+                    "Start the chief again with --resume, and its workers."
                 )
     finally:
         server.stop(GRACE_SECONDS).wait()
@@ -176,8 +176,8 @@ def chief_answers(role: Role) -> Iterator[None]:
         gone = error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
         told = f" in {_minutes(role)} (--wait-minutes)" if gone else f": {error.details()}"
         raise OSError(
-            f"no answer from the chief at {role.address}{told}. Is it running? If it died, start it "
-            "again with --resume, then this worker with the same id."
+            f"no answer from the chief at {role.address}{told}. Is it running? If it died, start "
+            "it again with --resume, then this worker with the same id."
         ) from None
 
 

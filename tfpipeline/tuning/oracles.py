@@ -46,6 +46,11 @@ class ResumableOracle:
     heard: dict[str, float]
 
     @property
+    def is_over(self) -> bool:
+        """Whether the time is."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    @property
     def exhausted(self) -> bool:
         """Whether every setting of the space has been given to a trial."""
         return untried_setting(self.space, self.tried) is None
@@ -58,9 +63,7 @@ class ResumableOracle:
 
     def populate_space(self, trial_id: str) -> dict:
         """The next values, or that there are none since the time is over."""
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            return {"status": TrialStatus.STOPPED}
-        return super().populate_space(trial_id)
+        return {"status": TrialStatus.STOPPED} if self.is_over else super().populate_space(trial_id)
 
     def _duplicate(self, values: dict[str, Any]) -> bool:
         return setting_of(self.space, values) in self.tried
@@ -97,7 +100,9 @@ class ResumableOracle:
             Worker → id of its trial; None if it had none.
         """
         since = self.clock() - seconds
-        silent = {own for own in self.tuner_ids | set(self.ongoing_trials) if self.heard[own] < since}
+        silent = {
+            own for own in self.tuner_ids | set(self.ongoing_trials) if self.heard[own] < since
+        }
         released = {}
         for worker in sorted(silent):
             self.tuner_ids.discard(worker)
@@ -111,6 +116,8 @@ class ResumableOracle:
 
     def end_trial(self, trial) -> None:
         """Records the end of a trial, whatever it was."""
+        if trial.trial_id in self.end_order:  # of two workers, the first of which was only silent
+            return
         if trial.trial_id in self._retry_queue:  # its worker was silent, not dead
             self._retry_queue.remove(trial.trial_id)
         super().end_trial(trial)
@@ -170,6 +177,19 @@ class Random(ResumableOracle, RandomSearchOracle):
     """Values drawn at random."""
 
 
+class Grid(ResumableOracle, keras_tuner.Oracle):
+    """Every setting of the space, the last parameter first.
+
+    Not keras-tuner's: that takes ten points of a logarithmic range of integers for all of them.
+    """
+
+    def populate_space(self, trial_id: str) -> dict:
+        """The next setting, or that there are none."""
+        values = None if self.is_over else untried_setting(self.space, self.tried)
+        status = TrialStatus.STOPPED if values is None else TrialStatus.RUNNING
+        return {"status": status, "values": values}
+
+
 def build_oracle(plan: SearchConfig, objective: Objective, seed: int) -> ResumableOracle:
     """The algorithm of a plan whose budget `check_budget` has passed.
 
@@ -192,40 +212,10 @@ def build_oracle(plan: SearchConfig, objective: Objective, seed: int) -> Resumab
             max_trials=plan.max_trials, num_initial_points=plan.initial_trials, **common
         )
     else:
-        oracle = Random(max_trials=plan.max_trials, **common)
+        kind = Grid if plan.algorithm == "grid" else Random
+        oracle = kind(max_trials=plan.max_trials, **common)
     oracle.verbose = 0
     oracle.space, oracle.heard = plan.space, {}
     if plan.max_minutes is not None:
         oracle.deadline = time.monotonic() + 60 * plan.max_minutes
     return oracle
-
-
-def check_budget(plan: SearchConfig, classifier: bool) -> None:
-    """Refuses a budget that the algorithm, or the model, cannot keep.
-
-    Raises:
-        ValueError: one does not go with the other; the message says why.
-    """
-    for name in ("max_trials", "max_epochs", "max_minutes", "initial_trials"):
-        value = getattr(plan, name)
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be more than 0. Received: {value}")
-    if plan.factor < 2:
-        raise ValueError(f"factor must be 2 or more. Received: {plan.factor}")
-    if classifier and plan.algorithm == "hyperband":
-        raise ValueError(
-            "hyperband prunes by epochs, and a classifier has none. Received: hyperband for a "
-            "classifier. Try --algorithm bayesian or random."
-        )
-    if classifier and plan.max_epochs is not None:
-        raise ValueError(
-            "a classifier is not trained by epochs; its budget is --max-trials or --max-minutes. "
-            f"Received: max_epochs {plan.max_epochs}."
-        )
-    if plan.algorithm == "hyperband" and plan.max_trials is not None:
-        raise ValueError(
-            "hyperband counts epochs: how many trials there are follows from --max-epochs and "
-            f"factor. Received: max_trials {plan.max_trials}. Set --max-epochs or --max-minutes."
-        )
-    if plan.algorithm != "hyperband" and plan.max_trials is None and plan.max_minutes is None:
-        raise ValueError(f"{plan.algorithm} needs an end: set --max-trials or --max-minutes.")

@@ -52,7 +52,7 @@ class Search:
     plan: SearchConfig
     base: Config
     context: TrialContext
-    role: Role = Role()
+    role: Role
 
 
 def base_config(config: Config, plan: SearchConfig, classifier: bool) -> Config:
@@ -80,7 +80,7 @@ def run_start(search: Search, announce: Callable[[str], None]) -> Record:
 
 
 class Trials(BaseTuner):
-    """keras-tuner's loop around trials of ours.
+    """keras-tuner's tuner, which keeps the state, with trials and a loop of ours.
 
     Args:
         search: what the trials have in common.

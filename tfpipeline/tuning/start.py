@@ -18,7 +18,7 @@ SETTINGS = "plan.json"
 FREE = ("max_trials", "max_minutes")  # budgets that a resumed search may change
 # A network's folds compare start and best in the end; no trial is judged on them.
 FREE_OF_NETWORKS = (*FREE, "folds")
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.1
 
 
 def check_space(base: Config, plan: SearchConfig) -> None:
@@ -41,6 +41,44 @@ def check_space(base: Config, plan: SearchConfig) -> None:
                 f"space at {said}: networks and classifiers are searched apart, since they are "
                 "judged otherwise."
             )
+
+
+def check_budget(plan: SearchConfig, classifier: bool) -> None:
+    """Refuses a budget that the algorithm, or the model, cannot keep.
+
+    Raises:
+        ValueError: one does not go with the other; the message says why.
+    """
+    for name in ("max_trials", "max_epochs", "max_minutes", "initial_trials"):
+        value = getattr(plan, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be more than 0. Received: {value}")
+    if plan.factor < 2:
+        raise ValueError(f"factor must be 2 or more. Received: {plan.factor}")
+    if classifier and plan.algorithm == "hyperband":
+        raise ValueError(
+            "hyperband prunes by epochs, and a classifier has none. Received: hyperband for a "
+            "classifier. Try --algorithm bayesian or random."
+        )
+    if classifier and plan.max_epochs is not None:
+        raise ValueError(
+            "a classifier is not trained by epochs; its budget is --max-trials or --max-minutes. "
+            f"Received: max_epochs {plan.max_epochs}."
+        )
+    if plan.algorithm == "hyperband" and plan.max_trials is not None:
+        raise ValueError(
+            "hyperband counts epochs: how many trials there are follows from --max-epochs and "
+            f"factor. Received: max_trials {plan.max_trials}. Set --max-epochs or --max-minutes."
+        )
+    ends = plan.max_trials is not None or plan.max_minutes is not None
+    if plan.algorithm in ("random", "bayesian") and not ends:
+        raise ValueError(f"{plan.algorithm} needs an end: set --max-trials or --max-minutes.")
+    ranges = [own.key for own in plan.space if own.kind == "float" and own.step is None]
+    if plan.algorithm == "grid" and ranges:
+        raise ValueError(
+            "grid tries every setting, and a range of floats needs a step for that. Received: "
+            f"{', '.join(ranges)} without one. Add `step`, or try --algorithm random."
+        )
 
 
 def start_search(
@@ -82,8 +120,8 @@ def wait_for_chief(target: Path, plan: SearchConfig, base: dict, seconds: float)
     while not path.exists():
         if time.monotonic() > end:
             raise OSError(
-                f"no search in {target} after {seconds / 60:g} minutes (--wait-minutes). Is the chief "
-                "running, and is the folder one that it shares with this machine?"
+                f"no search in {target} after {seconds / 60:g} minutes (--wait-minutes). Is the "
+                "chief running, and is the folder one that it shares with this machine?"
             )
         time.sleep(POLL_SECONDS)
     _check_same(path, _settings(plan, base))
