@@ -178,7 +178,7 @@ class Random(ResumableOracle, RandomSearchOracle):
 
 
 class Grid(ResumableOracle, keras_tuner.Oracle):
-    """Every setting of the space, the last parameter first.
+    """Every setting of the space, each once; the last parameter changes first.
 
     Not keras-tuner's: that takes ten points of a logarithmic range of integers for all of them.
     """
