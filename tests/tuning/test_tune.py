@@ -16,7 +16,7 @@ from tfpipeline.data.clip_audio import open_audio
 from tfpipeline.training.selection import Selection
 from tfpipeline.tuning import trial as trials
 from tfpipeline.tuning.objective import Objective, grouped_folds
-from tfpipeline.tuning.records import best_record, read_records
+from tfpipeline.tuning.records import best_record, read_records, record_path
 from tfpipeline.tuning.trial import TrialContext, judge_on_validation
 from tfpipeline.workflows import tune as workflow
 
@@ -115,8 +115,8 @@ def test_failed_trials_are_counted_and_shown_with_their_error(searched):
     assert failed["objective"].isna().all()
     summary = json.loads((folder / "search.json").read_text())
     assert summary["trials"] == {"completed": 6 - len(failed), "failed": len(failed)}
-    log = folder / "trials" / f"trial_{failed['trial'].iloc[0]}" / "log.txt"
-    assert "Traceback" in log.read_text()
+    record = json.loads(record_path(folder, failed["trial"].iloc[0]).read_text())
+    assert record["traceback"].startswith("Traceback (most recent call last)")
 
 
 def test_a_search_never_ends_below_its_start(searched):
