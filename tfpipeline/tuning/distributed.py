@@ -173,8 +173,8 @@ def chief_answers(role: Role) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        gone = error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
-        told = f" in {_minutes(role)} (--wait-minutes)" if gone else f": {error.details()}"
+        late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        told = f" in {_minutes(role)} (--wait-minutes)" if late else f": {error.details()}"
         raise OSError(
             f"no answer from the chief at {role.address}{told}. Is it running? If it died, start "
             "it again with --resume, then this worker with the same id."
