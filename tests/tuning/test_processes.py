@@ -143,11 +143,7 @@ def test_a_chief_and_two_workers_one_of_them_killed(command, start, tmp_path):
     assert (run / "best.yaml").exists()
 
 
-def test_an_address_that_others_reach_is_warned_of(monkeypatch, capsys):
-    for name in machines.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv(name, "")  # so that what take_role sets is undone
-        monkeypatch.delenv(name)
+def test_an_address_that_others_reach_is_warned_of(one_process, capsys):
     assert machines.take_role("127.0.0.1:8000", "w1").is_worker
     assert "no authentication" not in capsys.readouterr().err
     assert machines.take_role("192.0.2.1:8000", "w1").address == "192.0.2.1:8000"

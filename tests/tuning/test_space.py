@@ -4,8 +4,7 @@ import pytest
 
 from tfpipeline.config import CONFIGS, load_config
 from tfpipeline.models.families import find_family
-from tfpipeline.tuning.distributed import check_space
-from tfpipeline.tuning.oracles import check_budget, hyperparameters, values_of
+from tfpipeline.tuning.settings import hyperparameters, values_of
 from tfpipeline.tuning.space import (
     FIXED,
     Parameter,
@@ -14,6 +13,7 @@ from tfpipeline.tuning.space import (
     read_plan,
     rounded,
 )
+from tfpipeline.tuning.start import check_budget, check_space
 
 SHIPPED = sorted(CONFIGS.glob("tune_*.yaml"))
 

@@ -3,29 +3,37 @@
 The chief holds the algorithm and answers over gRPC, without authentication or encryption: whoever
 reaches the port can take and answer trials. Hence the loopback, or a network that is trusted.
 
-The beginning of a search: what is checked before any clip is read, and its folder.
+keras-tuner's chief waits forever for workers that died, and its workers wait an hour for a chief.
+Here both wait for `--wait-minutes`; a worker that runs a long trial gives signs of life meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
-import json
 import os
-import shutil
 import socket
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-from tfpipeline.config import Config
-from tfpipeline.files.atomic import write_json
-from tfpipeline.models.families import find_family
-from tfpipeline.tuning.space import SearchConfig, plan_to_dict, probes
-from tfpipeline.tuning.trial import check_options
+import grpc
+from keras_tuner.src import protos
+from keras_tuner.src.distribute import oracle_chief, oracle_client
+
+from tfpipeline.tuning.oracles import ResumableOracle
 
 VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 CHIEF = "chief"
+WAIT_MINUTES = 60.0
+LONGEST_MINUTES = 525_600.0  # a year
+POLL_SECONDS = 0.2
+SIGN_SECONDS = 10.0  # between two signs of life of a worker
+SIGNS = 4  # at least, in the time after which it counts as dead
+GRACE_SECONDS = 2.0  # for the answer to the last request of the last worker
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,12 @@ class Role:
     Attributes:
         name: `chief`, a worker's id, or `-` where there is but one process.
         address: HOST:PORT of the chief; None where there is but one process.
+        wait_seconds: how long chief and workers wait for each other.
     """
 
     name: str = "-"
     address: str | None = None
+    wait_seconds: float = 60 * WAIT_MINUTES
 
     @property
     def is_chief(self) -> bool:
@@ -51,15 +61,21 @@ class Role:
         return self.address is not None and not self.is_chief
 
 
-def take_role(chief: str | None, worker: str | None) -> Role:
+def take_role(chief: str | None, worker: str | None, wait_minutes: float | None = None) -> Role:
     """The role that the flags name, set where keras-tuner reads it.
 
     Args:
         chief: HOST:PORT, or None.
         worker: the worker's id, or None.
+        wait_minutes: how long both wait for each other; None: `WAIT_MINUTES`.
     Raises:
         ValueError: a flag is missing or malformed, or keras-tuner's variables are set without one.
     """
+    if wait_minutes is not None and chief is None:
+        raise ValueError("--wait-minutes belongs to a search of several processes: add --chief.")
+    minutes = WAIT_MINUTES if wait_minutes is None else wait_minutes
+    if not 0 < minutes <= LONGEST_MINUTES:
+        raise ValueError(f"--wait-minutes must be above 0, and at most a year. Received: {minutes}")
     if worker is not None and chief is None:
         raise ValueError("--worker needs the chief's address: --worker ID --chief HOST:PORT.")
     if chief is None:
@@ -78,7 +94,7 @@ def take_role(chief: str | None, worker: str | None) -> Role:
             f"--worker takes a name of letters, digits and - without {CHIEF!r} in it, another for "
             f"each worker. Received: {worker!r}"
         )
-    role = Role(worker or CHIEF, chief)
+    role = Role(worker or CHIEF, chief, 60 * minutes)
     os.environ.update(zip(VARIABLES, (role.name, host, port), strict=True))
     if role.is_chief:
         check_port(host, int(port))
@@ -117,98 +133,70 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-SETTINGS = "plan.json"
-FREE = ("max_trials", "max_minutes")  # budgets that a resumed search may change
-# A network's folds compare start and best in the end; no trial is judged on them.
-FREE_OF_NETWORKS = (*FREE, "folds")
-POLL_SECONDS = 0.5
-WAIT_SECONDS = 3600
-
-
-def check_space(base: Config, plan: SearchConfig) -> None:
-    """Builds a config of each choice and each end of a range.
+def serve_oracle(oracle: ResumableOracle, role: Role) -> None:
+    """Answers workers until the last trial has ended and each worker has been told so.
 
     Raises:
-        ValueError: a key or value that the config, or its model, does not know, or models of
-            both families.
+        OSError: no worker has been heard for as long as the role waits.
     """
-    check_options(base)
-    for values in probes(plan.space):
-        said = ", ".join(f"{key}={value!r}" for key, value in values.items())
-        config = base.replace(values, f"space at {said}")
-        try:
-            check_options(config)
-        except ValueError as error:
-            raise ValueError(f"space at {said}: {error}") from None
-        if find_family(config.model.name).kind != find_family(base.model.name).kind:
-            raise ValueError(
-                f"space at {said}: networks and classifiers are searched apart, since they are "
-                "judged otherwise."
-            )
-
-
-def start_search(
-    target: Path, plan: SearchConfig, base: dict, resume: bool, overwrite: bool
-) -> None:
-    """Makes the folder of a search, or takes up that of a stopped one.
-
-    Raises:
-        ValueError: there is a search already and no flag says what to do with it, there is none to
-            resume, or it has other settings.
-    """
-    settings = _settings(plan, base)
-    path = target / SETTINGS
-    if resume:
-        if not path.exists():
-            raise ValueError(f"--resume needs a stopped search. Received: none in {target}.")
-        _check_same(path, settings)
-        (target / "best.yaml").unlink(missing_ok=True)  # of an end that is no longer the last
-    elif target.exists():
-        if not overwrite:
-            raise ValueError(
-                f"a search is not replaced unasked. Received: {target}, which exists. Name another "
-                "with --run, resume it with --resume, or replace it with --overwrite."
-            )
-        shutil.rmtree(target)
-    write_json(path, settings)
-
-
-def wait_for_chief(target: Path, plan: SearchConfig, base: dict) -> None:
-    """Waits until the chief has made the search's folder, and checks that it is the same search.
-
-    Raises:
-        ValueError: it has other settings.
-        OSError: the folder does not come.
-    """
-    path, end = target / SETTINGS, time.monotonic() + WAIT_SECONDS
-    if not path.exists():
-        print(f"waiting for the chief to make {target}", file=sys.stderr)
-    while not path.exists():
-        if time.monotonic() > end:
-            raise OSError(
-                f"no search in {target}. Is the chief running, and is the folder one that it "
-                "shares with this machine?"
-            )
-        time.sleep(POLL_SECONDS)
-    _check_same(path, _settings(plan, base))
-
-
-def _settings(plan: SearchConfig, base: dict) -> dict:
-    return json.loads(json.dumps({"schema": 1, "plan": plan_to_dict(plan), "config": base}))
-
-
-def _check_same(path: Path, settings: dict) -> None:
-    """Refuses other settings than those of the search, but for budgets that may change."""
-    known = json.loads(path.read_text(encoding="utf-8"))
-    classifier = find_family(settings["config"]["model"]["name"]).is_classical
-    free = FREE if classifier else FREE_OF_NETWORKS
-    for section in ("plan", "config"):
-        for key, value in settings[section].items():
-            if section == "plan" and key in free:
-                continue
-            if known[section].get(key) != value:
-                raise ValueError(
-                    f"a search resumes with the same settings. Received: {section} {key} "
-                    f"{value!r}, in {path} {known[section].get(key)!r}. Start anew with "
-                    "--overwrite."
+    servicer = oracle_chief.OracleServicer(oracle)
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))
+    protos.get_service_grpc().add_OracleServicer_to_server(servicer, server)
+    server.add_insecure_port(role.address)
+    server.start()
+    begun = oracle.clock()
+    try:
+        while not (servicer.stop_triggered and oracle_chief.exit_chief(oracle)):
+            time.sleep(POLL_SECONDS)
+            for worker, trial in oracle.release_silent(role.wait_seconds).items():
+                told = f"; its trial {trial} is given to another" if trial else ""
+                print(f"worker {worker} was silent for {_minutes(role)}{told}", file=sys.stderr)
+            last = max(oracle.heard.values(), default=begun)
+            if not servicer.stop_triggered and oracle.clock() - last > role.wait_seconds:
+                who = "every worker was silent" if oracle.heard else "no worker came"
+                raise OSError(
+                    f"{who} for {_minutes(role)} (--wait-minutes), and the search is not over. "
+                    "Start the chief again with --resume, and its workers."
                 )
+    finally:
+        server.stop(GRACE_SECONDS).wait()
+
+
+@contextlib.contextmanager
+def chief_answers(role: Role) -> Iterator[None]:
+    """Turns a chief that is silent, or fails, into one line; for a worker's requests.
+
+    Raises:
+        OSError: it is.
+    """
+    oracle_client.TIMEOUT = role.wait_seconds  # of every request; a constant of keras-tuner
+    try:
+        yield
+    except grpc.RpcError as error:
+        late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        told = f" in {_minutes(role)} (--wait-minutes)" if late else f": {error.details()}"
+        raise OSError(
+            f"no answer from the chief at {role.address}{told}. Is it running? If it died, start "
+            "it again with --resume, then this worker with the same id."
+        ) from None
+
+
+@contextlib.contextmanager
+def signs_of_life(sign: Callable[[], object], role: Role) -> Iterator[None]:
+    """Calls something now and then while a worker is busy."""
+    over = threading.Event()
+
+    def call() -> None:
+        while not over.wait(min(SIGN_SECONDS, role.wait_seconds / SIGNS)):
+            with contextlib.suppress(grpc.RpcError):  # told when the worker asks itself
+                sign()
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _minutes(role: Role) -> str:
+    return f"{role.wait_seconds / 60:g} minutes"

@@ -9,7 +9,14 @@ from tfpipeline.config import Config, config_to_yaml
 from tfpipeline.files.atomic import write_json, write_text
 from tfpipeline.models.families import find_family
 from tfpipeline.runs import layout
-from tfpipeline.tuning.records import START, Record, best_record, read_records, write_trials
+from tfpipeline.tuning.records import (
+    START,
+    TRIALS,
+    Record,
+    best_record,
+    read_records,
+    write_trials,
+)
 from tfpipeline.tuning.reporting import draw_search
 from tfpipeline.tuning.search import Search, logged
 from tfpipeline.tuning.trial import judge_on_folds, judge_on_validation
@@ -18,7 +25,7 @@ BEST = "best.yaml"
 SUMMARY = "search.json"
 
 
-def finish_search(search: Search, seconds: float) -> dict:
+def finish_search(search: Search, seconds: float, settings: int | None = None) -> dict:
     """Compares the best trial with the start, and writes everything that a search leaves.
 
     Where there are folds, both are judged on them (a classifier's trials have been), and the better
@@ -27,6 +34,7 @@ def finish_search(search: Search, seconds: float) -> dict:
     Args:
         search: whose trials have ended.
         seconds: that it took, for the record.
+        settings: how many the space has, where all of them were tried.
     Returns:
         The content of `search.json`.
     Raises:
@@ -38,11 +46,13 @@ def finish_search(search: Search, seconds: float) -> dict:
     write_trials(search.folder, keys)
     failed = [own for own in records if own.status == "failed" and own.trial != START]
     best = best_record(records, objective)
+    exhausted = [] if settings is None else [f"all settings of the space were tried: {settings}"]
     if best is None:
-        said = f" The first error: {failed[0].error}." if failed else ""
+        told = [f"{len(failed)} failed", *exhausted]
+        told += [f"the first error: {failed[0].error}"] if failed else []
         raise ValueError(
-            f"no trial completed, so there is no best one. {len(failed)} failed.{said} "
-            f"Logs: {search.folder / 'trials'}"
+            f"no trial completed, so there is no best one. Received: {'; '.join(told)}. "
+            f"Records: {search.folder / TRIALS}"
         )
     start = next(own for own in records if own.trial == START)
     configs = {START: search.base, best.trial: search.base.replace(best.values, "space")}
@@ -67,7 +77,8 @@ def finish_search(search: Search, seconds: float) -> dict:
         "chosen": chosen,
         "start": judged[START],
         "best": {"trial": best.trial, "values": best.values, **judged[best.trial]},
-        "notes": [_note(objective.name, where, judged, best.trial, chosen)],
+        "exhausted": bool(exhausted),
+        "notes": [*exhausted, _note(objective.name, where, judged, best.trial, chosen)],
     }
     draw_search(search.folder / layout.FIGURES, records, objective, search.plan.space)
     _write_best(search, configs[chosen], summary)

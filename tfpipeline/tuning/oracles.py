@@ -2,8 +2,9 @@
 
 keras-tuner writes its state in place, saves a trial that ended as one that runs, and ends a search
 after three failures in a row; here files are whole or absent, what ended stays ended, and failures
-are only counted. Choices travel as JSON text: keras-tuner knows no lists, and its wire format turns
-true into 1.
+are only counted. It calls a space exhausted after twenty draws that were tried before, or, once the
+Bayesian search trusts its model, never; here no setting is tried twice, and a search ends when all
+have been. It waits forever for a worker that died; here the trial is given to another.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
+from keras_tuner import synchronized
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 
 from tfpipeline.files.atomic import write_text
 from tfpipeline.tuning.objective import Objective
-from tfpipeline.tuning.space import Parameter, SearchConfig, active, rounded
+from tfpipeline.tuning.settings import hyperparameters, setting_of, untried_setting
+from tfpipeline.tuning.space import Parameter, SearchConfig
 
-SLACK = 1e-3  # of a step
 NEVER = 2**31  # failures in a row that would end a search
 
 
@@ -30,21 +32,94 @@ class ResumableOracle:
     """What every oracle here does otherwise than keras-tuner's; mixed in before it.
 
     Attributes:
+        space: the parameters, which tell whether two draws are one setting.
         deadline: of `time.monotonic()`, after which no trial begins; None: none.
         announce: called with the id of a trial that has ended.
+        clock: seconds, by which workers are heard.
+        heard: worker → when it last asked for something.
     """
 
+    space: Sequence[Parameter] = ()
     deadline: float | None = None
     announce: Callable[[str], None] | None = None
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+    heard: dict[str, float]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every setting of the space has been given to a trial."""
+        return untried_setting(self.space, self.tried) is None
+
+    @property
+    def tried(self) -> set[str]:
+        """The settings of all trials, those that run among them."""
+        drawn = [trial.hyperparameters.values for trial in self.trials.values()]
+        return {setting_of(self.space, own) for own in drawn}
 
     def populate_space(self, trial_id: str) -> dict:
         """The next values, or that there are none since the time is over."""
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            return {"status": TrialStatus.STOPPED}
-        return super().populate_space(trial_id)
+        return {"status": TrialStatus.STOPPED} if self.is_over else super().populate_space(trial_id)
+
+    def _duplicate(self, values: dict[str, Any]) -> bool:
+        return setting_of(self.space, values) in self.tried
+
+    def _random_values(self) -> dict[str, Any] | None:
+        """Values of an untried setting; None where there is none, however rarely it is drawn."""
+        return super()._random_values() or untried_setting(self.space, self.tried)
+
+    @synchronized
+    def create_trial(self, tuner_id: str):
+        """The next trial of a worker; none is dismissed while others run.
+
+        One of those may die, and its trial is given to who is still there.
+        """
+        self.heard[tuner_id] = self.clock()
+        trial = super().create_trial(tuner_id)
+        if trial.status == TrialStatus.STOPPED and self.ongoing_trials:
+            trial.status = TrialStatus.IDLE
+            self.tuner_ids.add(tuner_id)
+        return trial
+
+    def get_trial(self, trial_id: str):
+        """A trial; its worker asks for it now and then as a sign of life."""
+        for worker, trial in list(self.ongoing_trials.items()):
+            if trial.trial_id == trial_id:
+                self.heard[worker] = self.clock()
+        return super().get_trial(trial_id)
+
+    @synchronized
+    def release_silent(self, seconds: float) -> dict[str, str | None]:
+        """Forgets workers that were silent for so long; others are given their trials.
+
+        Returns:
+            Worker → id of its trial; None if it had none.
+        """
+        since = self.clock() - seconds
+        silent = {
+            own for own in self.tuner_ids | set(self.ongoing_trials) if self.heard[own] < since
+        }
+        released = {}
+        for worker in sorted(silent):
+            self.tuner_ids.discard(worker)
+            trial = self.ongoing_trials.pop(worker, None)
+            released[worker] = trial.trial_id if trial else None
+            if trial:
+                self._retry_queue.append(trial.trial_id)
+        if released:
+            self.save()
+        return released
 
     def end_trial(self, trial) -> None:
         """Records the end of a trial, whatever it was."""
+        if trial.trial_id in self.end_order:  # of two workers, the first of which was only silent
+            return
+        if trial.trial_id in self._retry_queue:  # its worker was silent, not dead
+            self._retry_queue.remove(trial.trial_id)
         super().end_trial(trial)
         if self.announce is not None:
             self.announce(trial.trial_id)
@@ -70,13 +145,49 @@ class ResumableOracle:
 class Hyperband(ResumableOracle, HyperbandOracle):
     """Many trials for few epochs, the best of them for more."""
 
+    def _get_size(self, bracket_num: int, round_num: int) -> int:
+        """How many trials a round has: no more than there are settings, and that have not failed.
+
+        keras-tuner's waits for the others forever, and trains none to the end.
+        """
+        size = super()._get_size(bracket_num, round_num)
+        bracket = next(own for own in self._brackets if own["bracket_num"] == bracket_num)
+        trials = [own["id"] for own in bracket["rounds"][round_num]]
+        if round_num:
+            size = min(size, self._get_size(bracket_num, round_num - 1))
+        elif len(trials) < size and self.exhausted:
+            size = len(trials)
+        if len(trials) < size:
+            return size
+        return size - sum(self.trials[own].status == TrialStatus.FAILED for own in trials)
+
 
 class Bayesian(ResumableOracle, BayesianOptimizationOracle):
     """A Gaussian process over the trials so far proposes the next one."""
 
+    def populate_space(self, trial_id: str) -> dict:
+        """The next values; random ones where the process proposes what has been tried."""
+        proposed = super().populate_space(trial_id)
+        if proposed["status"] == TrialStatus.RUNNING and self._duplicate(proposed["values"]):
+            return self._random_populate_space()
+        return proposed
+
 
 class Random(ResumableOracle, RandomSearchOracle):
     """Values drawn at random."""
+
+
+class Grid(ResumableOracle, keras_tuner.Oracle):
+    """Every setting of the space, each once; the last parameter changes first.
+
+    Not keras-tuner's: that takes ten points of a logarithmic range of integers for all of them.
+    """
+
+    def populate_space(self, trial_id: str) -> dict:
+        """The next setting, or that there are none."""
+        values = None if self.is_over else untried_setting(self.space, self.tried)
+        status = TrialStatus.STOPPED if values is None else TrialStatus.RUNNING
+        return {"status": status, "values": values}
 
 
 def build_oracle(plan: SearchConfig, objective: Objective, seed: int) -> ResumableOracle:
@@ -101,83 +212,10 @@ def build_oracle(plan: SearchConfig, objective: Objective, seed: int) -> Resumab
             max_trials=plan.max_trials, num_initial_points=plan.initial_trials, **common
         )
     else:
-        oracle = Random(max_trials=plan.max_trials, **common)
+        kind = Grid if plan.algorithm == "grid" else Random
+        oracle = kind(max_trials=plan.max_trials, **common)
     oracle.verbose = 0
+    oracle.space, oracle.heard = plan.space, {}
     if plan.max_minutes is not None:
         oracle.deadline = time.monotonic() + 60 * plan.max_minutes
     return oracle
-
-
-def check_budget(plan: SearchConfig, classifier: bool) -> None:
-    """Refuses a budget that the algorithm, or the model, cannot keep.
-
-    Raises:
-        ValueError: one does not go with the other; the message says why.
-    """
-    for name in ("max_trials", "max_epochs", "max_minutes", "initial_trials"):
-        value = getattr(plan, name)
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be more than 0. Received: {value}")
-    if plan.factor < 2:
-        raise ValueError(f"factor must be 2 or more. Received: {plan.factor}")
-    if classifier and plan.algorithm == "hyperband":
-        raise ValueError(
-            "hyperband prunes by epochs, and a classifier has none. Received: hyperband for a "
-            "classifier. Try --algorithm bayesian or random."
-        )
-    if classifier and plan.max_epochs is not None:
-        raise ValueError(
-            "a classifier is not trained by epochs; its budget is --max-trials or --max-minutes. "
-            f"Received: max_epochs {plan.max_epochs}."
-        )
-    if plan.algorithm == "hyperband" and plan.max_trials is not None:
-        raise ValueError(
-            "hyperband counts epochs: how many trials there are follows from --max-epochs and "
-            f"factor. Received: max_trials {plan.max_trials}. Set --max-epochs or --max-minutes."
-        )
-    if plan.algorithm != "hyperband" and plan.max_trials is None and plan.max_minutes is None:
-        raise ValueError(f"{plan.algorithm} needs an end: set --max-trials or --max-minutes.")
-
-
-def hyperparameters(space: Sequence[Parameter]) -> keras_tuner.HyperParameters:
-    """The space in keras-tuner's terms."""
-    found = keras_tuner.HyperParameters()
-    for parameter in space:
-        _declare(found, parameter, list(parameter.when))
-    return found
-
-
-def values_of(space: Sequence[Parameter], drawn: dict[str, Any]) -> dict[str, Any]:
-    """Config key → value, of what an algorithm drew; parameters that do not apply are left out."""
-    values: dict[str, Any] = {}
-    for parameter in space:
-        if parameter.key not in drawn or not active(parameter, values):
-            continue
-        own = drawn[parameter.key]
-        if parameter.kind == "choice":
-            own = next(value for value in parameter.values if _text(value) == own)
-        values[parameter.key] = rounded(parameter, own)
-    return values
-
-
-def _declare(found: keras_tuner.HyperParameters, parameter: Parameter, when: list) -> None:
-    if when:
-        key, allowed = when[0]
-        with found.conditional_scope(key, [_text(value) for value in allowed]):
-            _declare(found, parameter, when[1:])
-        return
-    if parameter.kind == "choice":
-        found.Choice(parameter.key, [_text(value) for value in parameter.values])
-        return
-    declare = found.Int if parameter.kind == "int" else found.Float
-    low, high = parameter.values
-    sampling = "log" if parameter.log else "linear"
-    if parameter.kind == "float" and parameter.step:
-        # keras-tuner divides the range by the step without allowance for rounding, and 0.1 … 1 in
-        # steps of 0.1 ended at 0.9; `rounded` keeps what is drawn inside the range.
-        high = high * parameter.step**SLACK if parameter.log else high + SLACK * parameter.step
-    declare(parameter.key, low, high, step=parameter.step, sampling=sampling)
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value)

@@ -34,6 +34,7 @@ class Record:
         epochs: trained, those of an earlier rung included; 0 for a classifier.
         seconds: that it took.
         error: in one line; None if it completed.
+        traceback: of the error.
         continues: id of the trial whose network it trained on.
         worker: who ran it.
     """
@@ -46,6 +47,7 @@ class Record:
     epochs: int = 0
     seconds: float = 0.0
     error: str | None = None
+    traceback: str | None = None
     continues: str | None = None
     worker: str = "-"
 
@@ -55,14 +57,19 @@ def trial_folder(search: Path, trial: str) -> Path:
     return search / TRIALS / f"trial_{trial}"
 
 
+def record_path(search: Path, trial: str) -> Path:
+    """Where a trial's record is."""
+    return trial_folder(search, trial) / RECORD
+
+
 def write_record(search: Path, record: Record) -> None:
     """Writes a trial's record atomically."""
-    write_json(trial_folder(search, record.trial) / RECORD, asdict(record))
+    write_json(record_path(search, record.trial), asdict(record))
 
 
 def read_record(search: Path, trial: str) -> Record | None:
     """A trial's record; None while it has none."""
-    path = trial_folder(search, trial) / RECORD
+    path = record_path(search, trial)
     if not path.exists():
         return None
     return Record(**json.loads(path.read_text(encoding="utf-8")))

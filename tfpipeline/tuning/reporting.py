@@ -15,7 +15,7 @@ import numpy as np
 
 from tfpipeline.files.atomic import atomic_file
 from tfpipeline.tuning.objective import Objective
-from tfpipeline.tuning.records import START, Record, read_record, read_records
+from tfpipeline.tuning.records import START, Record, read_record, read_records, record_path
 from tfpipeline.tuning.space import Parameter
 
 SHOWN = 10  # trials in the last table
@@ -28,7 +28,11 @@ def tell_trial(search: Path, objective: Objective, trial: str) -> None:
         return
     name = "start" if trial == START else f"trial {trial}"
     if record.status == "failed":
-        print(f"{name:10s}  FAILED  {record.seconds:6.1f} s  {record.error}", file=sys.stderr)
+        where = record_path(search, trial)
+        print(
+            f"{name:10s}  FAILED  {record.seconds:6.1f} s  {record.error}  ({where})",
+            file=sys.stderr,
+        )
         return
     done = [own for own in read_records(search) if own.status == "completed"]
     best = min(done, key=lambda own: objective.key(own.figures))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import time
 import traceback
@@ -13,18 +14,22 @@ from typing import Any
 
 import tensorflow as tf
 from keras_tuner.engine.base_tuner import BaseTuner
+from keras_tuner.engine.trial import TrialStatus
 
 from tfpipeline.config import Config
 from tfpipeline.runs import layout
-from tfpipeline.tuning.oracles import ResumableOracle, values_of
+from tfpipeline.tuning.distributed import Role, signs_of_life
+from tfpipeline.tuning.oracles import ResumableOracle
 from tfpipeline.tuning.records import (
     START,
     TRIALS,
     Record,
     read_record,
+    record_path,
     trial_folder,
     write_record,
 )
+from tfpipeline.tuning.settings import values_of
 from tfpipeline.tuning.space import SearchConfig
 from tfpipeline.tuning.trial import TrialContext, evaluate_trial
 
@@ -39,15 +44,15 @@ class Search:
         folder: of the search; several machines share it.
         plan: of the search.
         base: the config that it starts from; a network's has the plan's epochs.
-        bench: that judges.
-        worker: who runs the trials.
+        context: that judges.
+        role: of this process.
     """
 
     folder: Path
     plan: SearchConfig
     base: Config
     context: TrialContext
-    worker: str = "-"
+    role: Role
 
 
 def base_config(config: Config, plan: SearchConfig, classifier: bool) -> Config:
@@ -69,13 +74,13 @@ def run_start(search: Search, announce: Callable[[str], None]) -> Record:
     if record.status == "failed":
         raise ValueError(
             f"the config that the search starts from must work. Received: {record.error}. "
-            f"Log: {trial_folder(search.folder, START) / 'log.txt'}"
+            f"Record: {record_path(search.folder, START)}"
         )
     return record
 
 
 class Trials(BaseTuner):
-    """keras-tuner's loop around trials of ours.
+    """keras-tuner's tuner, which keeps the state, with trials and a loop of ours.
 
     Args:
         search: what the trials have in common.
@@ -85,44 +90,48 @@ class Trials(BaseTuner):
 
     def __init__(self, search: Search, oracle: ResumableOracle, announce: Callable[[str], None]):
         self.shared, self.announce = search, announce
-        self._idle = False
         # Every trial traces its graphs anew, which TensorFlow would warn of.
         tf.get_logger().setLevel("ERROR")
         with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
             super().__init__(oracle, directory=str(search.folder), project_name=TRIALS)
         self.save()  # so that a search killed in its first trial resumes with it
 
-    def pre_create_trial(self) -> None:
-        """Waits a moment where the last request brought no trial; keras-tuner asks at once."""
-        if self._idle:
-            time.sleep(IDLE_SECONDS)
-        self._idle = True
+    def search(self) -> None:
+        """Runs trials until the algorithm has no more.
 
-    def on_trial_begin(self, trial) -> None:
-        """Notes that there is something to do."""
-        self._idle = False
-
-    def run_trial(self, trial) -> float:
-        """Runs and records one trial.
-
-        Returns:
-            The objective.
-        Raises:
-            RuntimeError: the trial failed; its record says how.
+        Not keras-tuner's loop: that asks without a pause while it is given nothing, prints the
+        traceback of each failure, and takes a chief that is gone for a trial that failed.
         """
+        while True:
+            trial = self.oracle.create_trial(self.tuner_id)
+            if trial.status == TrialStatus.STOPPED:
+                return
+            if trial.status == TrialStatus.IDLE:
+                time.sleep(IDLE_SECONDS)
+                continue
+            record = self.run_trial(trial)
+            if record.status == "completed":
+                trial.status = TrialStatus.COMPLETED
+                figures = {self.shared.context.objective.name: record.objective}
+                self.oracle.update_trial(trial.trial_id, figures)
+            else:
+                trial.status, trial.message = TrialStatus.FAILED, record.error
+            self.oracle.end_trial(trial)
+            self.save()
+            if self.shared.role.is_worker:  # else the oracle announces it
+                self.announce(trial.trial_id)
+
+    def run_trial(self, trial) -> Record:
+        """Runs and records one trial, whatever comes of it."""
         drawn = trial.hyperparameters.values
         values = values_of(self.shared.plan.space, drawn)
         before = drawn.get("tuner/trial_id")
-        record = _recorded(self.shared, trial.trial_id, values, drawn.get("tuner/epochs"), before)
-        if record.status == "failed":
-            raise RuntimeError(record.error)
-        return record.objective
-
-    def on_trial_end(self, trial) -> None:
-        """Tells the algorithm, and a worker's terminal."""
-        super().on_trial_end(trial)
-        if self._is_worker():
-            self.announce(trial.trial_id)
+        with contextlib.ExitStack() as stack:
+            if self.shared.role.is_worker:
+                sign = functools.partial(self.oracle.get_trial, trial.trial_id)
+                stack.enter_context(signs_of_life(sign, self.shared.role))
+            epochs = drawn.get("tuner/epochs")
+            return _recorded(self.shared, trial.trial_id, values, epochs, before)
 
 
 def _recorded(
@@ -146,13 +155,13 @@ def _recorded(
             earlier.rename(checkpoint)
     begun = time.perf_counter()
     figures: dict[str, float] = {}
-    error = None
+    error = told = None
     with logged(folder):
         try:
             config = search.base.replace(values, "space")
             figures = evaluate_trial(search.context, config, folder, until)
         except Exception as failure:  # a trial may fail in any way, and the search continues
-            traceback.print_exc()
+            told = traceback.format_exc()
             error = f"{type(failure).__name__}: {' '.join(str(failure).split())}"[:500]
     epochs = int(figures.pop("epochs", 0))
     pruning = search.plan.algorithm == "hyperband" and trial != START
@@ -167,8 +176,9 @@ def _recorded(
         epochs,
         round(time.perf_counter() - begun, 1),
         error,
+        told,
         before,
-        search.worker,
+        search.role.name,
     )
     write_record(search.folder, record)
     return record

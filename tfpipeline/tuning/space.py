@@ -39,7 +39,7 @@ FIXED = {
     "training.tensorboard": "trials write no event files",
 }
 DIGITS = 4  # significant ones of a number that is drawn
-ALGORITHMS = ("hyperband", "bayesian", "random")
+ALGORITHMS = ("hyperband", "bayesian", "random", "grid")
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class SearchConfig:
     """A search: what is searched, how, and for how long.
 
     Attributes:
-        algorithm: `hyperband`, `bayesian` or `random`.
+        algorithm: `hyperband`, `bayesian`, `random` or `grid`, which tries every setting.
         objective: a figure of the evaluator, or `worst:COLUMN`.
-        max_trials: for `bayesian` and `random`.
+        max_trials: for all but `hyperband`.
         max_epochs: the longest that a network is trained.
         max_minutes: after these no trial begins.
         folds: by speaker: a classifier's trials are judged on them, a network's best trial is
@@ -80,7 +80,7 @@ class SearchConfig:
         space: the parameters.
     """
 
-    algorithm: Literal["hyperband", "bayesian", "random"] = "random"
+    algorithm: Literal["hyperband", "bayesian", "random", "grid"] = "random"
     objective: str = "auc"
     max_trials: int | None = None
     max_epochs: int | None = None
