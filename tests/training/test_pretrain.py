@@ -63,11 +63,11 @@ def test_the_loss_looks_at_masked_frames_alone(speech, monkeypatch):
     keras.utils.set_random_seed(0)
     model = MaskedPrediction(build_speech_encoder(SETTINGS))
     step = tf.constant(0, tf.int64)
-    loss, accuracy = model.masked_loss(speech[:2, :16_000], step, training=False)
+    loss, accuracy = model.masked_loss(speech[:2], step, training=False)
     assert float(loss) == pytest.approx(np.log(masked_prediction.CODES), rel=0.3)
     assert 0 <= float(accuracy) <= 1
     monkeypatch.setattr(masked_prediction, "MASK_START", 0.0)
-    loss, accuracy = model.masked_loss(speech[:2, :16_000], step, training=False)
+    loss, accuracy = model.masked_loss(speech[:2], step, training=False)
     assert float(loss) == float(accuracy) == 0
 
 
