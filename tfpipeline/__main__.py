@@ -13,6 +13,7 @@ COMMANDS = {
     "export": "write a run for TensorFlow Serving",
     "audit": "find what tells the label without listening",
     "corpus": "list, inspect, verify and cache data sets",
+    "pretrain": "teach a speech encoder without labels",
     "extract": "write hand-made features as Parquet",
 }
 

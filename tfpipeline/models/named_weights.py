@@ -71,6 +71,15 @@ def assign_weights(network: keras.Model, arrays: Mapping[str, np.ndarray], sourc
         variable.assign(values[name])
 
 
+def named_arrays(network: keras.Model) -> dict[str, np.ndarray]:
+    """PyTorch's name of each array of a network, and the array in PyTorch's layout."""
+    return {
+        f"{layer.name}.{part}": np.ascontiguousarray(np.transpose(variable, np.argsort(order)))
+        for layer in network.layers
+        for part, variable, order in _parts(layer)
+    }
+
+
 def torch_shapes(network: keras.Model) -> dict[str, tuple[int, ...]]:
     """PyTorch's name of each array of a network, and its shape in PyTorch's layout."""
     return {

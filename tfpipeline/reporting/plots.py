@@ -201,6 +201,22 @@ def draw_learning_curve(history: pd.DataFrame, path: Path) -> None:
     _save(figure, path)
 
 
+def draw_losses(history: pd.DataFrame, path: Path) -> None:
+    """Loss and share of right guesses over epochs, of training and validation.
+
+    Args:
+        history: columns `epoch`, `loss`, `val_loss`, `accuracy`, `val_accuracy`.
+        path: of the PNG.
+    """
+    figure, (left, right) = _subplots(1, 2, figsize=(9, 3.2))
+    for axis, name, title in ((left, "loss", "Loss"), (right, "accuracy", "Right guesses")):
+        axis.plot(history["epoch"], history[name], color="C0", label="training")
+        axis.plot(history["epoch"], history[f"val_{name}"], color="C1", label="validation")
+        axis.set(xlabel="epoch", title=title)
+        axis.legend()
+    _save(figure, path)
+
+
 def draw_spectrograms(
     spectrograms: Mapping[str, np.ndarray], hop_seconds: float, path: Path
 ) -> None:

