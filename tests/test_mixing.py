@@ -11,7 +11,7 @@ from tfpipeline import evaluate, train
 from tfpipeline.config import DataConfig, config_from_dict, config_to_yaml, load_config
 from tfpipeline.data.clips import overlapping_values, write_manifest
 from tfpipeline.data.corpora import load_clips, load_corpus, manifest
-from tfpipeline.data.mixing import corpus_labels, training_rows
+from tfpipeline.data.mixing import corpus_labels, draw_weights, training_rows
 from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.runs.run import open_run
 from tfpipeline.workflows.other_corpus import refuse_seen
@@ -184,7 +184,7 @@ def test_configs_of_one_corpus_keep_their_form_and_lists_come_back(tmp_path):
     [
         ({"corpus": []}, "must name a corpus"),
         ({"corpus": ["demo", "demo"]}, "names each corpus once"),
-        ({"balance": "corpus"}, "balance is between several corpora"),
+        ({"balance": "corpus"}, "balance corpus is between several corpora"),
         ({"split": {"kind": "x"}}, "unknown key data.split.kind"),
         ({"split": 3}, "data.split must be a section of keys"),
     ],
@@ -296,3 +296,26 @@ def test_bad_usage_of_the_matrix_is_one_line(runs, tables, capsys):
     for argv, message in cases:
         assert evaluate.main(argv) == 2, argv
         assert message in capsys.readouterr().err
+
+
+def test_drawn_clips_are_even_over_classes_and_by_roots_over_sources_and_attacks():
+    rows = [("spoof", "a", "x")] * 90 + [("spoof", "a", "y")] * 10 + [("spoof", "b", "z")] * 4
+    rows += [("bonafide", "a", "-")] * 9 + [("bonafide", "-", "-")]
+    clips = pd.DataFrame(rows, columns=["label", "source", "attack"])
+    clips = clips.sample(frac=1, random_state=0).reset_index(drop=True).assign(part="train")
+    weights = draw_weights(clips)
+    share = clips.assign(w=weights).groupby(["label", "source", "attack"])["w"].sum()
+    assert weights.sum() == pytest.approx(1)
+    spoof_a = 0.5 * 10 / (10 + 2)
+    expected = {
+        ("spoof", "a", "x"): spoof_a * 90**0.5 / (90**0.5 + 10**0.5),
+        ("spoof", "a", "y"): spoof_a * 10**0.5 / (90**0.5 + 10**0.5),
+        ("spoof", "b", "z"): 0.5 * 2 / 12,
+        ("bonafide", "a", "-"): 0.5 * 3 / 4,
+        ("bonafide", "-", "-"): 0.5 * 1 / 4,
+    }
+    for key, value in expected.items():
+        assert share[key] == pytest.approx(value)
+    copies = np.bincount(training_rows(clips, "source", 0), minlength=len(clips))
+    np.testing.assert_array_equal(copies, np.maximum(1, np.rint(weights * len(clips))))
+    assert draw_weights(clips[:1]).tolist() == [1.0]

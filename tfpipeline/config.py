@@ -105,9 +105,10 @@ class DataConfig(Section):
             data sets.
         split: assigns all clips anew; null: the corpus's own parts, else by speaker, source or
             file, whichever can be (`tfpipeline.data.automatic_splits.split_by_best_group`).
-        balance: what counts the same in training when there are several corpora: `none`, each
-            clip; `corpus`, each corpus; `corpus_label`, each class of each corpus. Clips of what is
-            rarer are taken several times an epoch.
+        balance: what counts the same in training: `none`, each clip; `source`, each class, and in
+            it sources and their attacks by the square root of their size, drawn anew for every
+            batch; of several corpora `corpus`, each corpus, or `corpus_label`, each class of each
+            corpus, with clips of what is rarer taken several times an epoch.
         unseen_attacks: attacks kept out of training and validation; those of the test speakers
             make up the `unseen` part. null: those that the corpus proposes (`hifigan` for `demo`,
             none for a corpus of one's own).
@@ -124,7 +125,7 @@ class DataConfig(Section):
 
     corpus: str | tuple[str, ...] = "demo"
     split: SplitConfig | None = None
-    balance: Literal["none", "corpus", "corpus_label"] = "none"
+    balance: Literal["none", "source", "corpus", "corpus_label"] = "none"
     unseen_attacks: tuple[str, ...] | None = None
     allow_overlap: bool = False
     window_seconds: Seconds = 4.0
@@ -154,10 +155,10 @@ class DataConfig(Section):
                 "data.decoder tensorflow_io decodes each clip whenever it is needed. Received: "
                 f"data.cache {self.cache}. Leave one of them out"
             )
-        if self.balance != "none" and len(self.corpora) < 2:
+        if self.balance in ("corpus", "corpus_label") and len(self.corpora) < 2:
             raise ValueError(
-                "data.balance is between several corpora. "
-                f"Received: {self.balance} for {self.corpus_name} alone"
+                f"data.balance {self.balance} is between several corpora. "
+                f"Received: {self.corpus_name} alone"
             )
         return self
 
@@ -238,6 +239,10 @@ class AugmentConfig(Section):
     """Training-time augmentation, the same for both classes; everything off by default.
 
     Attributes:
+        trim_db: what is so much quieter than the loudest part of a clip, at its ends, is cut off
+            before a crop is taken; null: nothing is.
+        edge_probability: share of crops whose ends are silenced, digitally or but for faint noise.
+        edge_seconds: the longest that an end is silenced.
         speed: a crop is played faster or slower, pitch and all, by a factor drawn from
             [1 - speed, 1 + speed].
         gain_db: gain drawn from [-gain_db, gain_db] for each window; does nothing where
@@ -250,6 +255,9 @@ class AugmentConfig(Section):
         frequency_masks, frequency_mask_bins: the same along the mel axis.
     """
 
+    trim_db: Positive | None = None
+    edge_probability: Share = 0.0
+    edge_seconds: Annotated[float, Field(ge=0, le=60)] = 0.5
     speed: ShareBelowOne = 0.0
     gain_db: float = Field(0.0, ge=0, le=100)
     noise_probability: Share = 0.0

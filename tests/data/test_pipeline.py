@@ -6,12 +6,14 @@ import pytest
 import soundfile
 import tensorflow as tf
 
+from tfpipeline.config import AugmentConfig
 from tfpipeline.data.cache import free_bytes
 from tfpipeline.data.clip_audio import Audio, open_audio
 from tfpipeline.data.pipeline import (
     default_device,
     map_on_device,
     scoring_batches,
+    silence_edges,
     steps_per_epoch,
     training_batches,
 )
@@ -85,7 +87,9 @@ def test_an_epoch_holds_every_clip_in_another_order_each_time(train):
 def test_speed_changes_the_pitch_and_not_the_length(train):
     tone = tf.constant(np.sin(2 * np.pi * 1000 * np.arange(48_000) / 16_000).astype(np.float32))
     audio = Audio(lambda index: tone, 1)
-    drawn = take(training_batches(audio, train[:1], WINDOW, 1, seed=0, speed=0.1), 12)
+    drawn = take(
+        training_batches(audio, train[:1], WINDOW, 1, seed=0, augment=AugmentConfig(speed=0.1)), 12
+    )
     peaks = [np.argmax(np.abs(np.fft.rfft(waveform[0]))) for _, waveform, _ in drawn]
     assert all(900 <= peak <= 1100 for peak in peaks)
     assert len(set(peaks)) > 8
@@ -225,3 +229,52 @@ def test_memory_that_a_container_leaves(tmp_path):
     assert free_bytes(proc, groups) == 0
     assert free_bytes(tmp_path / "none", tmp_path / "none") > 10**8
     assert free_bytes() > 10**8
+
+
+def test_clips_are_drawn_by_their_weights_and_a_later_start_draws_the_same(train):
+    audio = opened(train)
+    weights = np.zeros(len(train))
+    weights[[1, 4]] = 3, 1
+    stream = lambda start: training_batches(audio, train, WINDOW, 8, 0, start, weights=weights)  # noqa: E731
+    both = take(stream(0), 40)
+    np.testing.assert_array_equal(both[39][1], take(stream(39), 1)[0][1])
+    spectra = {index: np.sort(audio.waveform(tf.constant(index, tf.int64))) for index in (1, 4)}
+    drawn = np.concatenate([waveform for _, waveform, _ in both])
+    of = [
+        next(i for i, known in spectra.items() if np.isin(waveform, known).all())
+        for waveform in drawn
+    ]
+    assert np.mean(np.array(of) == 1) == pytest.approx(0.75, abs=0.1)
+
+
+def test_trimmed_crops_come_from_between_the_silent_ends(speech, tmp_path):
+    import pandas as pd
+
+    waveform = np.concatenate([np.zeros(40_000), speech[0, 8000 : 8000 + WINDOW], np.zeros(40_000)])
+    soundfile.write(tmp_path / "a.wav", waveform, 16_000)
+    clips = pd.DataFrame({"path": [str(tmp_path / "a.wav")], "label": ["spoof"]})
+    audio = opened(clips)
+    for _, crop, _ in take(
+        training_batches(audio, clips, 8000, 4, 0, augment=AugmentConfig(trim_db=45.0)), 4
+    ):
+        assert (np.abs(crop).max(axis=1) > 0.01).all()
+
+
+def test_ends_are_silenced_in_a_share_of_crops_and_the_middle_is_kept():
+    waveform = tf.ones([WINDOW])
+    augment = AugmentConfig(edge_probability=0.5, edge_seconds=0.2)
+    made = [
+        silence_edges(waveform, augment, tf.constant([7, k], tf.int64)).numpy() for k in range(60)
+    ]
+    changed = [x for x in made if (x != 1).any()]
+    assert 15 < len(changed) < 45
+    for x in changed:
+        (quiet,) = np.nonzero(x != 1)
+        assert np.abs(x[quiet]).max() < 0.01
+        assert ((quiet < 3200) | (quiet >= WINDOW - 3200)).all()
+    assert any((x == 0).any() for x in changed)
+    assert any((x[x != 1] != 0).any() for x in changed)
+    for short in (0, 1, 2, 5):
+        assert silence_edges(tf.ones([short]), augment, tf.constant([7, 1], tf.int64)).shape == [
+            short
+        ]

@@ -81,9 +81,10 @@ def training_rows(clips: pd.DataFrame, balance: str, seed: int) -> np.ndarray:
     """The rows of the training part, those of rarer corpora several times.
 
     Args:
-        clips: a manifest; with the column `corpus` unless `balance` is `none`.
-        balance: what counts the same: `none`: each clip; `corpus`: each corpus; `corpus_label`:
-            each class of each corpus.
+        clips: a manifest; with the column `corpus` where `balance` names it.
+        balance: what counts the same: `none`: each clip; `source`: as `draw_weights` has it, to
+            whole numbers of copies; `corpus`: each corpus; `corpus_label`: each class of each
+            corpus.
         seed: of the choice of clips that are repeated once more than others.
     Returns:
         int64 (n_rows,), in order; every training row is among them at least once.
@@ -91,6 +92,9 @@ def training_rows(clips: pd.DataFrame, balance: str, seed: int) -> np.ndarray:
     rows = np.flatnonzero(clips["part"] == "train")
     if balance == "none":
         return rows
+    if balance == "source":
+        copies = np.rint(draw_weights(clips.iloc[rows]) * len(rows)).astype(int)
+        return np.repeat(rows, np.maximum(1, copies))
     train = clips.iloc[rows]
     cells = train["corpus"] if balance == "corpus" else train["corpus"] + "/" + train["label"]
     codes, _ = pd.factorize(cells)
@@ -102,6 +106,33 @@ def training_rows(clips: pd.DataFrame, balance: str, seed: int) -> np.ndarray:
         copies, rest = divmod(int(most), len(own))
         taken += [np.tile(own, copies), random.choice(own, rest, replace=False)]
     return np.sort(np.concatenate(taken))
+
+
+def draw_weights(clips: pd.DataFrame) -> np.ndarray:
+    """How often each clip is drawn, where `data.balance` is `source`.
+
+    Both classes have half. In a class, sources share by the square root of their number of clips,
+    so that a large one does not drown the others, nor a small one is learned by heart; in a source,
+    its attacks do the same. Clips of unknown source are one source.
+
+    Args:
+        clips: with `label`, `source` and `attack`.
+    Returns:
+        float64 (n_clips,), summing to 1.
+    """
+    weights = np.ones(len(clips))
+    keys: list[str] = []
+    for column in ("label", "source", "attack"):
+        share = np.sqrt if keys else np.ones_like
+        outer = clips.groupby(keys, sort=False).ngroup() if keys else pd.Series(0, clips.index)
+        keys.append(column)
+        inner = clips.groupby(keys, sort=False).ngroup().to_numpy()
+        first = np.unique(inner, return_index=True)[1]  # a clip of each inner group
+        shares = share(np.bincount(inner).astype(float))
+        within = outer.to_numpy()[first]
+        shares /= np.bincount(within, shares)[within]
+        weights *= shares[inner]
+    return weights / np.bincount(inner)[inner]
 
 
 def _named(clips: pd.DataFrame, label: str, prefixed: bool) -> pd.DataFrame:

@@ -15,13 +15,16 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfpipeline.data.audio.windows import cut_windows, repeat_to
+from tfpipeline.config import AugmentConfig
+from tfpipeline.data.audio import SAMPLE_RATE
+from tfpipeline.data.audio.windows import cut_windows, repeat_to, trim_edges
 from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
 
 PARALLEL = tf.data.AUTOTUNE
 SPEED_STEP = 250  # samples
 END_OF_STREAM = np.iinfo(np.int64).max
+AS_GIVEN = AugmentConfig()
 
 
 def training_batches(
@@ -31,12 +34,13 @@ def training_batches(
     batch_size: int,
     seed: int,
     start_step: int = 0,
-    speed: float = 0.0,
+    augment: AugmentConfig = AS_GIVEN,
+    weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """An endless, seeded stream of batches of random windows.
 
     An epoch has `steps_per_epoch` batches and holds every clip once, but for the few that fill up
-    its last batch.
+    its last batch; with `weights` it is as long, and each clip in it is drawn by itself.
 
     Args:
         audio: of the same clips.
@@ -45,7 +49,8 @@ def training_batches(
         batch_size: windows in a batch; all batches are full.
         seed: of order and crops.
         start_step: the batch that the stream starts with.
-        speed: each window is played at a speed drawn from [1 - speed, 1 + speed].
+        augment: what is done to single clips: trimmed and silenced ends, speed.
+        weights: how often each clip is drawn, float (n_clips,); None: equally often.
     Returns:
         Dataset of (step int64 (), waveform float32 (batch, window), label float32 (batch,)).
     """
@@ -55,11 +60,19 @@ def training_batches(
 
     shuffled = tf.constant(seed, tf.int64)
     channels = None if audio.channels is None else tf.constant(audio.channels, tf.int32)
+    bounds = None if weights is None else tf.constant(np.cumsum(weights) / np.sum(weights))
+    speed = augment.speed
 
     def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        epoch, place = position // epoch_size, position % epoch_size
-        key = tf.stack([shuffled, epoch])
-        index = tf.random.experimental.index_shuffle(place % n_clips, key, n_clips - 1)
+        if bounds is not None:
+            key = tf.stack([shuffled + 1, position])
+            drawn = tf.random.stateless_uniform([1], key, dtype=tf.float64)
+            index = tf.searchsorted(bounds, drawn, side="right", out_type=tf.int64)[0]
+            index = tf.minimum(index, n_clips - 1)
+        else:
+            epoch, place = position // epoch_size, position % epoch_size
+            key = tf.stack([shuffled, epoch])
+            index = tf.random.experimental.index_shuffle(place % n_clips, key, n_clips - 1)
         return position, index, audio.waveform(index)
 
     def crop(position: tf.Tensor, index: tf.Tensor, waveform: tf.Tensor) -> tuple:
@@ -67,6 +80,8 @@ def training_batches(
         if channels is not None:
             own = tf.reshape(waveform, [channels[index], -1])
             waveform = own[tf.cast(draws[2] * tf.cast(channels[index], tf.float32), tf.int32)]
+        if augment.trim_db:
+            waveform = trim_edges(waveform, augment.trim_db)
         taken = window
         if speed:
             factor = 1 + speed * (2 * draws[0] - 1)
@@ -77,6 +92,8 @@ def training_batches(
         begin = tf.cast(tf.floor(draws[1] * (latest + 1)), tf.int32)
         cut = waveform[begin : begin + taken]
         cut = stretch(cut, window) if speed else cut
+        if augment.edge_probability:
+            cut = silence_edges(cut, augment, tf.stack([shuffled + 2, position]))
         return tf.ensure_shape(cut, [window]), labels[index]
 
     windows = (
@@ -88,6 +105,28 @@ def training_batches(
     )
     steps = tf.data.Dataset.range(start_step, END_OF_STREAM)
     return tf.data.Dataset.zip(steps, windows).map(lambda step, batch: (step, *batch))
+
+
+def silence_edges(waveform: tf.Tensor, augment: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
+    """Silences the ends of a share of the waveforms, half of these but for faint noise.
+
+    Args:
+        waveform: float32 (samples,).
+        augment: `edge_probability`, and `edge_seconds`, up to which each end is silenced.
+        seed: of the draws, int64 (2,).
+    Returns:
+        float32 (samples,); what is between the ends, at least half of it, is as it was.
+    """
+    seeds = tf.random.split(seed, 2)
+    draws = tf.random.stateless_uniform([5], seeds[0])
+    samples = tf.size(waveform)
+    longest = tf.minimum(augment.edge_seconds * SAMPLE_RATE, tf.cast(samples, tf.float32) / 4)
+    ends = tf.cast(draws[:2] * longest, tf.int32)
+    place = tf.range(samples)
+    inside = (place >= ends[0]) & (place < samples - ends[1])
+    noise = tf.random.stateless_normal([samples], seeds[1])
+    noise *= tf.where(draws[2] < 0.5, 0.0, 10.0 ** (-5 + 2 * draws[3]))  # -100 to -60 dBFS
+    return tf.where(inside | (draws[4] >= augment.edge_probability), waveform, noise)
 
 
 def steps_per_epoch(n_clips: int, batch_size: int) -> int:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfpipeline.config import Config, TrainingConfig
 from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
-from tfpipeline.data.mixing import training_rows
+from tfpipeline.data.mixing import draw_weights, training_rows
 from tfpipeline.data.pipeline import (
     default_device,
     distribution,
@@ -85,7 +85,9 @@ def fit_network(
     """
     training = config.training
     settings = device_settings(training, find_family(config.model.name).kind == "image")
-    in_train = training_rows(clips, config.data.balance, config.seed)
+    # What is drawn by its source is balanced in the stream.
+    balance = "none" if config.data.balance == "source" else config.data.balance
+    in_train = training_rows(clips, balance, config.seed)
     in_validation = (clips["part"] == "validation").to_numpy()
     train = clips.iloc[in_train].reset_index(drop=True)
     train_audio = audio.subset(in_train)
@@ -192,7 +194,8 @@ def waveform_stream(
     config: Config, audio: Audio, clips: pd.DataFrame, start_step: int = 0
 ) -> tf.data.Dataset:
     """The endless stream of augmented (waveform, label (batch, 1), weight (batch,))."""
-    balance = class_weights(clips) if config.training.class_balance else (1.0, 1.0)
+    drawn = config.data.balance == "source"
+    balance = class_weights(clips) if config.training.class_balance and not drawn else (1.0, 1.0)
 
     def prepare(step: tf.Tensor, waveform: tf.Tensor, label: tf.Tensor) -> tuple:
         waveform, label = augment_waveforms(step, waveform, label, config.augment, config.seed)
@@ -206,7 +209,8 @@ def waveform_stream(
         config.training.batch_size,
         config.seed,
         start_step,
-        config.augment.speed,
+        config.augment,
+        draw_weights(clips) if drawn else None,
     ).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpipeline.data.audio.windows import cut_windows, repeat_to, stream_windows, window_count
+from tfpipeline.data.audio.windows import (
+    cut_windows,
+    repeat_to,
+    stream_windows,
+    trim_edges,
+    window_count,
+)
 
 WINDOW = 1000
 
@@ -44,3 +50,18 @@ def test_streamed_windows_are_the_rules_windows(samples, block):
 
 def test_an_empty_stream_has_no_windows():
     assert list(stream_windows([], 10)) == []
+
+
+@pytest.mark.parametrize(("lead", "tail"), [(0, 0), (511, 0), (512, 513), (5000, 1), (0, 7777)])
+def test_trimmed_edges_equal_librosa(lead, tail, speech):
+    import librosa
+
+    faint = 1e-4 * np.random.default_rng(0).standard_normal(lead + tail).astype(np.float32)
+    for length in (511, 512, 513, 2048, 20_001):
+        waveform = np.concatenate(
+            [faint[:lead], speech[0, 8000 : 8000 + length], faint[lead:]]
+        ).astype(np.float32)
+        for top_db in (20.0, 45.0):
+            expected, _ = librosa.effects.trim(waveform, top_db=top_db)
+            np.testing.assert_array_equal(trim_edges(tf.constant(waveform), top_db), expected)
+    assert len(trim_edges(tf.zeros([700]), 45.0)) == 700

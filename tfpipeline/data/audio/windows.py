@@ -31,6 +31,31 @@ def repeat_to(waveform: tf.Tensor, window: int | tf.Tensor) -> tf.Tensor:
     )
 
 
+def trim_edges(waveform: tf.Tensor, top_db: float) -> tf.Tensor:
+    """Cuts off what is quieter than the loudest frame by `top_db` or more, at both ends.
+
+    As `librosa.effects.trim` with its frames of 2048 samples every 512; a silent waveform, which
+    that would cut to nothing, stays as it is.
+
+    Args:
+        waveform: float32 (samples,).
+        top_db: positive, in dB.
+    Returns:
+        float32 (fewer samples,).
+    """
+    hop = 512
+    samples = tf.shape(waveform)[0]
+    frames = samples // hop + 1
+    padded = tf.pad(waveform, [[2 * hop, (frames + 2) * hop - samples]])
+    blocks = tf.reduce_sum(tf.reshape(padded, [-1, hop]) ** 2, axis=1)
+    power = sum(blocks[shift : shift + frames] for shift in range(4))  # (frames,)
+    loud = tf.where(power > tf.reduce_max(power) * 10.0 ** (-top_db / 10))[:, 0]
+    first = tf.reduce_min(tf.concat([loud * hop, [tf.cast(samples, tf.int64)]], 0))
+    last = tf.reduce_max(tf.concat([loud * hop + hop, [0]], 0))
+    trimmed = waveform[first:last]
+    return tf.cond(tf.size(loud) > 0, lambda: trimmed, lambda: waveform)
+
+
 def cut_windows(waveform: tf.Tensor, window: int) -> tf.Tensor:
     """All windows of waveforms of one length.
 
