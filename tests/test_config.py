@@ -12,6 +12,7 @@ from tfpipeline.config import (
     AS_RECORDED,
     CONFIGS,
     Config,
+    DistortionConfig,
     FrontEndConfig,
     MelConfig,
     ModelConfig,
@@ -97,8 +98,8 @@ def test_switches_that_yaml_reads_as_booleans(tmp_path):
             r"data\.window_seconds must be .* in 0\.01 … 3600",
         ),
         (
-            "augment: {noise_probability: 2}",
-            r"noise_probability must be .* in 0 … 1",
+            "augment: {distortions: {noise: 2}}",
+            r"augment\.distortions\.noise must be .* in 0 … 1",
         ),
         ("{augment: {eq_db: 3}, mel: {normalize: bin}}", r"eq_db is in dB and needs .* Rec.*'bin'"),
         (
@@ -109,6 +110,8 @@ def test_switches_that_yaml_reads_as_booleans(tmp_path):
             "front_end: {level_dbfs: 3}",
             r"level_dbfs must be a finite number in -60 … 0 or null\. Rec.* 3",
         ),
+        ("augment: {distortions: medium}", r"one of none, light, strong, or a section of shares"),
+        ("augment: {distortions: {recorded_noise: 0.1}}", r"and no augment\.noise_folder"),
         ("augment: {snr_db: [40, 10]}", r"augment\.snr_db must be \[low, high\]"),
     ],
 )
@@ -177,7 +180,16 @@ BOUNDS = {
     "augment.edge_seconds": ([0, 1], [-0.1, 61]),
     "augment.speed": ([0, 0.99], [1, -0.1, 2]),
     "augment.gain_db": ([0, 6], [-1, 1000]),
-    "augment.noise_probability": ([0, 1], [-0.1, 1.1]),
+    **{
+        f"augment.distortions.{name}": ([0, 1], [-0.1, 1.1])
+        for name in DistortionConfig.model_fields
+    },
+    "augment.noise_color": ([[0, 0], [0, 2]], [[2, 0], [0, 9]]),
+    "augment.reverb_seconds": ([[0.1, 0.1]], [[0.5, 0.1], [0, 1], [1, 10]]),
+    "augment.lowpass_hz": ([[3000, 8000]], [[8000, 3000], [0, 4000]]),
+    "augment.highpass_hz": ([[60, 300]], [[300, 60], [0, 300]]),
+    "augment.resample_hz": ([[8000, 16000]], [[16000, 8000], [8000, 48000]]),
+    "augment.clip_db": ([[0, 6]], [[6, 0], [-1, 6]]),
     "augment.snr_db": ([[5, 5], [-10, 40]], [[6, 5], [0, 1000], [-1000, 0], 10]),
     "augment.eq_db": ([0, 6], [-1, 1000]),
     "augment.mixup_alpha": ([0, 0.4], [-0.1, 1000]),
@@ -198,7 +210,11 @@ BOUNDS = {
     "training.patience": ([1], [0, -1]),
 }
 # A fold needs folds, and the edges of the bands an order.
-BESIDE = {"data.split.fold": {"data.split.folds": 5}, "mel.fmin": {"mel.fmax": 8000}}
+BESIDE = {
+    "augment.distortions.recorded_noise": {"augment.noise_folder": "noise"},
+    "data.split.fold": {"data.split.folds": 5},
+    "mel.fmin": {"mel.fmax": 8000},
+}
 
 
 def parts_of(hint):
@@ -297,6 +313,7 @@ def test_a_command_prints_each_mistake_in_a_line_of_its_own(tmp_path, capsys):
 
 
 OLD = {
+    "augment.noise_probability": (0.5, "augment.distortions.noise"),
     "mel.normalise": ("bin", "mel.normalize"),
     "model.inverse_regularisation": (0.5, "model.C"),
     "training.weight_average": (0.9, "training.ema_momentum"),

@@ -36,6 +36,11 @@ ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 ShareAboveZero = Annotated[float, Field(gt=0, le=1)]
 Seconds = Annotated[float, Field(ge=0.01, le=3600)]
 Decibels = Annotated[float, Field(ge=-100, le=200)]
+NoiseColor = Annotated[float, Field(ge=-2, le=3)]
+ReverbSeconds = Annotated[float, Field(ge=0.02, le=3)]
+Cutoff = Annotated[float, Field(ge=10, le=8000)]
+LowerRate = Annotated[float, Field(ge=2000, le=16000)]
+ClipDecibels = Annotated[float, Field(ge=0, le=60)]
 # What NumPy's legacy generator, and so `keras.utils.set_random_seed`, takes.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
@@ -235,6 +240,71 @@ class FeatureConfig(Section):
     set: Literal["baseline", "selected", "all"] = "selected"
 
 
+class DistortionConfig(Section):
+    """How large a share of the training windows each distortion comes to, 0 … 1.
+
+    Each is drawn by itself, so that a window may get several, in the order in which they stand
+    here. A name in place of the section takes a set of them: `light`, or `strong`, which has twice
+    the shares and costs more time.
+
+    Attributes:
+        reverb: a simulated room, of a reverberation time in `augment.reverb_seconds`.
+        noise: noise between white and brown (`augment.noise_color`), `augment.snr_db` below speech.
+        recorded_noise: an excerpt of the recordings in `augment.noise_folder`, as far below.
+        convolutive, impulsive, stationary: the three families of RawBoost, with its published
+            settings: random filters of the signal and of its powers, impulses in proportion to the
+            signal, and filtered noise.
+        clipping: peaks are cut off, the highest `augment.clip_db` dB or less.
+        band: a low-pass in `augment.lowpass_hz`, a high-pass in `augment.highpass_hz`, or both.
+        resampling: to a rate in `augment.resample_hz` and back, well or badly.
+        telephone: 300 to 3,400 Hz at 8 kHz, through G.711, mu-law or A-law.
+        offset: a constant of up to a tenth of full scale; the default `front_end` takes it away.
+        polarity: the sign turned round.
+    """
+
+    reverb: Share = 0.0
+    noise: Share = 0.0
+    recorded_noise: Share = 0.0
+    convolutive: Share = 0.0
+    impulsive: Share = 0.0
+    stationary: Share = 0.0
+    clipping: Share = 0.0
+    band: Share = 0.0
+    resampling: Share = 0.0
+    telephone: Share = 0.0
+    offset: Share = 0.0
+    polarity: Share = 0.0
+
+
+LIGHT = {
+    "reverb": 0.15,
+    "noise": 0.25,
+    "clipping": 0.05,
+    "band": 0.15,
+    "resampling": 0.1,
+    "telephone": 0.1,
+    "polarity": 0.5,
+}
+RAWBOOST = {"convolutive": 0.2, "impulsive": 0.2, "stationary": 0.2}
+DISTORTION_SETS = {
+    "none": {},
+    "light": LIGHT,
+    "strong": {name: min(0.5, 2 * share) for name, share in LIGHT.items()} | RAWBOOST,
+}
+
+
+def _distortion_set(value: Any) -> Any:
+    """The shares that a name stands for."""
+    if not isinstance(value, str):
+        return value
+    if value not in DISTORTION_SETS:
+        raise ValueError(
+            f"augment.distortions must be one of {', '.join(DISTORTION_SETS)}, or a section of "
+            f"shares. Received: {value!r}"
+        )
+    return DISTORTION_SETS[value]
+
+
 class AugmentConfig(Section):
     """Training-time augmentation, the same for both classes; everything off by default.
 
@@ -247,12 +317,19 @@ class AugmentConfig(Section):
             [1 - speed, 1 + speed].
         gain_db: gain drawn from [-gain_db, gain_db] for each window; does nothing where
             `front_end.level_dbfs` sets the level.
-        noise_probability: share of windows that get noise added.
-        snr_db: range of the signal-to-noise ratio of that noise.
         eq_db: a smooth curve over frequency drawn from ±eq_db is added to the spectrogram.
         mixup_alpha: Beta(alpha, alpha) of mixup on waveforms and labels; 0 is off.
         time_masks, time_mask_frames: how many masks a spectrogram, and the widest one.
         frequency_masks, frequency_mask_bins: the same along the mel axis.
+        distortions: what happens to recordings, and to which share of the windows; a section of
+            shares, or `none`, `light` or `strong`.
+        snr_db: range of the signal-to-noise ratio of noises.
+        noise_color: range of c in the power 1 / f**c of a noise: 0 is white, 1 pink, 2 brown.
+        noise_folder: of recordings of noise, in any format, for `distortions.recorded_noise`.
+        reverb_seconds: range of the reverberation time, in which the sound falls by 60 dB.
+        lowpass_hz, highpass_hz: ranges of the cutoffs of `distortions.band`, at -3 dB.
+        resample_hz: range of the lower rate of `distortions.resampling`.
+        clip_db: range of how far peaks are cut down.
     """
 
     trim_db: Positive | None = None
@@ -260,21 +337,45 @@ class AugmentConfig(Section):
     edge_seconds: Annotated[float, Field(ge=0, le=60)] = 0.5
     speed: ShareBelowOne = 0.0
     gain_db: float = Field(0.0, ge=0, le=100)
-    noise_probability: Share = 0.0
-    snr_db: tuple[Decibels, Decibels] = (10.0, 40.0)
     eq_db: float = Field(0.0, ge=0, le=100)
     mixup_alpha: float = Field(0.0, ge=0, le=100)
     time_masks: int = Field(0, ge=0, le=1000)
     time_mask_frames: int = Field(40, ge=0, le=100_000)
     frequency_masks: int = Field(0, ge=0, le=1000)
     frequency_mask_bins: int = Field(12, ge=0, le=1024)
+    distortions: Annotated[DistortionConfig, BeforeValidator(_distortion_set)] = DistortionConfig()
+    snr_db: tuple[Decibels, Decibels] = (10.0, 40.0)
+    noise_color: tuple[NoiseColor, NoiseColor] = (0.0, 2.0)
+    noise_folder: str | None = None
+    reverb_seconds: tuple[ReverbSeconds, ReverbSeconds] = (0.1, 0.7)
+    lowpass_hz: tuple[Cutoff, Cutoff] = (3000.0, 7500.0)
+    highpass_hz: tuple[Cutoff, Cutoff] = (60.0, 300.0)
+    resample_hz: tuple[LowerRate, LowerRate] = (8000.0, 16000.0)
+    clip_db: tuple[ClipDecibels, ClipDecibels] = (1.0, 15.0)
 
     @model_validator(mode="after")
     def _check(self):
-        low, high = self.snr_db
-        if low > high:
-            raise ValueError(f"augment.snr_db must be [low, high]. Received: {[low, high]}")
+        for name in RANGES:
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"augment.{name} must be [low, high]. Received: {[low, high]}")
+        if self.distortions.recorded_noise and self.noise_folder is None:
+            raise ValueError(
+                "augment.distortions.recorded_noise needs recordings. Received: "
+                f"{self.distortions.recorded_noise:g}, and no augment.noise_folder."
+            )
         return self
+
+
+RANGES = (
+    "snr_db",
+    "noise_color",
+    "reverb_seconds",
+    "lowpass_hz",
+    "highpass_hz",
+    "resample_hz",
+    "clip_db",
+)
 
 
 class ModelConfig(Section):
@@ -401,6 +502,7 @@ class Config(Section):
 
 # Keys and values of before, and what they are called now.
 RENAMED_KEYS = {
+    "augment.noise_probability": "augment.distortions.noise",
     "mel.normalise": "mel.normalize",
     "model.inverse_regularisation": "model.C",
     "training.weight_average": "training.ema_momentum",
@@ -532,7 +634,11 @@ def _renamed(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if isinstance(raw.get(section), dict) and key in raw[section]:
             lines.append(f"{old} is now called {new}")
             value = raw[section].pop(key)
-            raw[section].setdefault(new.split(".")[1], value)
+            *inner, last = new.split(".")[1:]
+            place = raw[section]
+            for name in inner:
+                place = place.setdefault(name, {})
+            place.setdefault(last, value)
     for path, values in RENAMED_VALUES.items():
         section, key = path.split(".")
         old = raw[section].get(key) if isinstance(raw.get(section), dict) else None

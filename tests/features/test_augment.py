@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfpipeline.config import AugmentConfig
-from tfpipeline.features.augment import add_noise, augment_waveforms, mixup, random_gain
+from tfpipeline.config import DISTORTION_SETS, AugmentConfig
+from tfpipeline.features.augment import augment_waveforms, mixup, random_gain
 
 SEED = tf.constant([7, 11], tf.int64)
-ALL = AugmentConfig(gain_db=6, noise_probability=0.5, snr_db=(5, 20), mixup_alpha=0.4)
+ALL = AugmentConfig(gain_db=6, distortions="strong", snr_db=(5, 20), mixup_alpha=0.4)
 LABELS = tf.constant([0, 1, 0, 1, 0, 1], tf.float32)
 
 
@@ -22,22 +22,6 @@ def test_gain_stays_in_its_range_and_changes_nothing_else(speech):
     np.testing.assert_allclose(
         louder / louder.max(1)[:, None], speech / speech.max(1)[:, None], atol=1e-6
     )
-
-
-def test_noise_has_the_ratio_that_was_asked_for(speech):
-    noisy = add_noise(tf.constant(speech), 1.0, (12.0, 12.0), SEED).numpy()
-    np.testing.assert_allclose(rms_db(speech) - rms_db(noisy - speech), 12.0, atol=0.01)
-
-
-def test_noise_comes_to_the_share_that_was_asked_for(speech):
-    many = tf.constant(np.tile(speech[:, :400], (200, 1)))
-    noisy = add_noise(many, 0.3, (10.0, 20.0), SEED).numpy()
-    touched = np.any(noisy != many.numpy(), axis=1).mean()
-    assert abs(touched - 0.3) < 5 * np.sqrt(0.3 * 0.7 / 1200)
-
-
-def test_silence_stays_silent():
-    assert not add_noise(tf.zeros([2, 100]), 1.0, (10.0, 10.0), SEED).numpy().any()
 
 
 def test_mixup_mixes_waveform_and_label_by_one_weight(speech):
@@ -61,10 +45,9 @@ def test_draws_follow_seed_and_step_and_nothing_else(speech):
 
 
 def test_labels_do_not_change_what_happens_to_the_audio(speech):
-    config = AugmentConfig(gain_db=6, noise_probability=0.5, mixup_alpha=0.4)
     step = tf.constant(3, tf.int64)
-    one, _ = augment_waveforms(step, tf.constant(speech), LABELS, config, 0)
-    other, _ = augment_waveforms(step, tf.constant(speech), 1 - LABELS, config, 0)
+    one, _ = augment_waveforms(step, tf.constant(speech), LABELS, ALL, 0)
+    other, _ = augment_waveforms(step, tf.constant(speech), 1 - LABELS, ALL, 0)
     np.testing.assert_array_equal(one, other)
 
 
@@ -74,6 +57,25 @@ def test_everything_off_is_the_identity(speech):
     )
     np.testing.assert_array_equal(waveform, speech)
     np.testing.assert_array_equal(label, LABELS)
+
+
+def test_each_distortion_has_its_own_draws(speech):
+    def run(**shares):
+        config = AugmentConfig(distortions=shares)
+        step = tf.constant(2, tf.int64)
+        return augment_waveforms(step, tf.constant(speech), LABELS, config, 0)[0].numpy()
+
+    flipped = np.sign(np.sum(run(polarity=0.5) * speech, axis=1))
+    assert set(flipped) == {-1, 1}
+    both = run(polarity=0.5, noise=1.0)
+    np.testing.assert_allclose(both, run(noise=1.0) * flipped[:, None], atol=1e-6)
+
+
+def test_a_set_is_a_name_for_shares():
+    light = AugmentConfig(distortions="light").distortions
+    assert light.noise == DISTORTION_SETS["light"]["noise"] > 0
+    assert AugmentConfig(distortions=DISTORTION_SETS["strong"]).distortions.noise > light.noise
+    assert AugmentConfig(distortions="none") == AugmentConfig()
 
 
 @pytest.mark.parametrize("batch", [1, 2])

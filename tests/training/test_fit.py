@@ -33,7 +33,7 @@ def config():
             "training.batch_size=4",
             "data.crop_seconds=1",
             "training.tensorboard=false",
-            "augment.noise_probability=0.3",
+            "augment.distortions={noise: 0.3, reverb: 0.3, telephone: 0.3}",
             "augment.gain_db=3",
             "augment.time_masks=1",
             "augment.mixup_alpha=0.2",

@@ -1,4 +1,4 @@
-"""Waveform augmentation in training: gain, noise, mixup; seeded, and blind to the label.
+"""Augmentation in training: what happens to the waveforms of a batch, seeded, and blind to labels.
 
 Every draw is a pure function of (seed, step), so that a run repeats itself and a resumed one goes
 on as if it had not stopped.
@@ -14,6 +14,12 @@ import keras
 import tensorflow as tf
 
 from tfpipeline.config import AugmentConfig
+from tfpipeline.features import distortions
+from tfpipeline.features.recorded_noise import add_recorded_noise, noise_recordings
+
+# Streams of draws a seed has; the numbers in use are stable, see `augment_waveforms`.
+STREAMS = 64
+FIRST_DISTORTION = 8
 
 
 def augment_waveforms(
@@ -33,40 +39,46 @@ def augment_waveforms(
 
     # One independent stream an augmentation: switching one on leaves the others' draws alone.
     def stream(number: int) -> tf.Tensor:
-        return tf.stack([tf.constant(seed, tf.int64) * 8 + number, step])
+        return tf.stack([tf.constant(seed, tf.int64) * STREAMS + number, step])
 
     if config.mixup_alpha > 0:
         waveform, label = mixup(waveform, label, config.mixup_alpha, stream(1))
-    if config.noise_probability > 0:
-        waveform = add_noise(waveform, config.noise_probability, config.snr_db, stream(2))
+    for number, (name, distort) in enumerate(distortion_functions(config).items()):
+        share = getattr(config.distortions, name)
+        if share > 0:
+            waveform = distortions.to_share(
+                waveform, distort, share, stream(FIRST_DISTORTION + number)
+            )
     if config.gain_db > 0:
         waveform = random_gain(waveform, config.gain_db, stream(3))
     return waveform, label
+
+
+def distortion_functions(config: AugmentConfig) -> dict[str, distortions.Distort]:
+    """Name in `augment.distortions` → function of waveforms and a seed, in their order."""
+    return {
+        "reverb": lambda x, seed: distortions.reverberate(x, config.reverb_seconds, seed),
+        "noise": lambda x, seed: distortions.add_colored_noise(
+            x, config.snr_db, config.noise_color, seed
+        ),
+        "recorded_noise": lambda x, seed: add_recorded_noise(
+            x, noise_recordings(config.noise_folder), config.snr_db, seed
+        ),
+        "clipping": lambda x, seed: distortions.clip(x, config.clip_db, seed),
+        "band": lambda x, seed: distortions.limit_band(
+            x, config.lowpass_hz, config.highpass_hz, seed
+        ),
+        "resampling": lambda x, seed: distortions.resample_chain(x, config.resample_hz, seed),
+        "telephone": distortions.telephone,
+        "offset": distortions.offset,
+        "polarity": lambda x, seed: -x,
+    }
 
 
 def random_gain(waveform: tf.Tensor, gain_db: float, seed: tf.Tensor) -> tf.Tensor:
     """Scales each waveform (batch, samples) by a gain uniform in ±gain_db."""
     drawn = tf.random.stateless_uniform([tf.shape(waveform)[0], 1], seed, -gain_db, gain_db)
     return waveform * 10.0 ** (drawn / 20.0)
-
-
-def add_noise(
-    waveform: tf.Tensor, probability: float, snr_db: tuple[float, float], seed: tf.Tensor
-) -> tf.Tensor:
-    """Adds white noise to a share of the waveforms, at a ratio uniform in `snr_db`.
-
-    The ratio is that of the mean powers of waveform and noise over the window; a silent waveform
-    stays silent.
-    """
-    batch = tf.shape(waveform)[0]
-    seeds = tf.random.split(seed, 3)
-    chosen = tf.random.stateless_uniform([batch, 1], seeds[0]) < probability
-    ratio_db = tf.random.stateless_uniform([batch, 1], seeds[1], *snr_db)
-    noise = tf.random.stateless_normal(tf.shape(waveform), seeds[2])
-    speech_rms = tf.sqrt(tf.reduce_mean(waveform**2, axis=1, keepdims=True))
-    noise_rms = tf.sqrt(tf.reduce_mean(noise**2, axis=1, keepdims=True))
-    scale = speech_rms / noise_rms * 10.0 ** (-ratio_db / 20.0)
-    return tf.where(chosen, waveform + scale * noise, waveform)
 
 
 def mixup(
