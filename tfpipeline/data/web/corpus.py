@@ -92,6 +92,7 @@ def load_web(path: str | None = None, split: bool = True) -> pd.DataFrame:
     if not manifest.exists():
         raise FileNotFoundError(f"{manifest}: the corpus web is not built yet. Build it: {BUILD}")
     clips, table = read_manifest(manifest), read_web_table()
+    table = table.drop_duplicates("sha256")
     now = table.set_index(_clip_ids(table))[["label", "part"]].reindex(clips["clip_id"])
     if not (now.to_numpy() == clips[["label", "part"]].to_numpy()).all():
         raise ValueError(

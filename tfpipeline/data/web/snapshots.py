@@ -98,7 +98,7 @@ def _opened(repository: str, mirrors: Path | None) -> Iterator[str]:
 def _tree(folder: str, commit: str, fetched: bool) -> tuple[dict[str, str], str]:
     """Path → object id of the files of a commit, and the reason why a path is not among them."""
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
-        raise LostError("not a commit's name", commit)
+        return {}, "not a commit's name"
     for name, reason in ((commit, "no such file"), ("HEAD", "commit gone")):
         try:
             if fetched:
@@ -117,18 +117,10 @@ def _tree(folder: str, commit: str, fetched: bool) -> tuple[dict[str, str], str]
 def _fetch(folder: str, *what: str, given: str = "") -> None:
     """Fetches a commit with its trees, or objects by their ids, and no file besides."""
     settings = (
-        "http.lowSpeedLimit=1000",
-        "http.lowSpeedTime=60",
-        "fetch.negotiationAlgorithm=noop",
+        "-c http.lowSpeedLimit=1000 -c http.lowSpeedTime=60 -c fetch.negotiationAlgorithm=noop"
     )
-    flags = (
-        "--quiet",
-        "--no-tags",
-        "--no-auto-gc",
-        "--recurse-submodules=no",
-        "--filter=blob:none",
-    )
-    command = [own for setting in settings for own in ("-c", setting)] + ["fetch", *flags, *what]
+    flags = "--quiet --no-tags --no-auto-gc --recurse-submodules=no --filter=blob:none"
+    command = (*settings.split(), "fetch", *flags.split(), *what)
     _git(folder, *command, given=given, seconds=FETCH_SECONDS, protocols=PROTOCOLS)
 
 
