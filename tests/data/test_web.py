@@ -27,7 +27,7 @@ def commit(folder, files):
     """Writes files, commits everything, and returns the commit's name."""
     if not folder.exists():
         folder.mkdir(parents=True)
-        git(folder, "init", "--quiet")
+        git(folder, "init", "--quiet", "--initial-branch=master")
         git(folder, "config", "uploadpack.allowFilter", "true")
     for name, contents in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
