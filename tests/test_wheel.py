@@ -53,6 +53,16 @@ def test_configs_travel_with_it(installed, tmp_path):
     assert names == config_names()
 
 
+def test_the_table_of_the_corpus_web_travels_with_it(installed, tmp_path):
+    made = installed / "tfpipeline/data/web/clips.parquet"
+    assert made.read_bytes() == (ROOT / "tfpipeline/data/web/clips.parquet").read_bytes()
+    environment = os.environ | {"PYTHONPATH": str(installed), "TFPIPELINE_CACHE": str(tmp_path)}
+    command = [sys.executable, "-P", "-m", "tfpipeline.corpus", "build", "web", "--mirrors", "."]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "could be built. Received: no mirror (" in done.stderr
+
+
 def test_both_ways_of_calling_a_command(installed, tmp_path):
     for name in COMMANDS:
         done = run(installed, tmp_path, "tfpipeline", name, "--help")

@@ -1,4 +1,4 @@
-"""Looks at corpora: `python -m tfpipeline.corpus list`, `inspect NAME:PATH`, `verify NAME:PATH` …
+"""Corpora: `python -m tfpipeline.corpus list`, `build web`, `inspect NAME:PATH` …
 
 What there is and how it is named; what is in each part; whether every file can be decoded; the
 table of clips, split or in folds; and decoded audio, kept for the runs to come.
@@ -19,6 +19,7 @@ from tfpipeline.cli import (
 )
 
 COMMANDS = {
+    "build": "make the corpus demo or web; resumable; exit code 1 if clips are missing",
     "list": "the corpora that can be named, and how",
     "inspect": "counts, hours, sample rates, first problems",
     "verify": "decode every file; exit code 1 if any fails",
@@ -28,6 +29,7 @@ COMMANDS = {
 }
 DATA = "the corpus; several are mixed"
 SET = "a key of the section data of a config, such as split.by=[speaker]"
+MIRRORS = "web: read snapshots, git directories named owner+name, instead of GitHub"
 FOLDS = "K tables FILE-1 … FILE-K, each fold tested once"
 EACH_ATTACK = "a table FILE-ATTACK for each attack, which is unseen there"
 
@@ -39,10 +41,14 @@ def main(argv: list[str] | None = None) -> int:
     add = {}
     for name, help in COMMANDS.items():
         add[name] = commands.add_parser(name, help=help, description=help).add_argument
-        if name != "list":
+        if name not in ("build", "list"):
             add[name]("data", nargs="+", metavar="NAME[:PATH]", help=DATA)
             add[name]("--set", action="append", default=[], metavar="A=VALUE", help=SET)
         add[name]("--json", action="store_true", help="print JSON")
+    add["build"]("corpus", choices=("demo", "web"), help="which one")
+    add["build"]("--mirrors", metavar="FOLDER", help=MIRRORS)
+    add["build"]("--licenses", choices=("all", "open"), help="web: of which repositories; all")
+    add["build"]("--workers", type=int, metavar="N", help="web: repositories at a time; 4")
     add["inspect"]("--picture", metavar="FILE", help="draw the clips' lengths as PNG")
     add["verify"]("--out", metavar="FILE", help="write path and reason of those as CSV")
     add["manifest"]("--out", required=True, metavar="FILE", help=".csv or .parquet")
@@ -61,6 +67,10 @@ def _run(flags: argparse.Namespace) -> int:
     if flags.command == "list":
         print_result(list_corpora(), flags.json, tables.print_corpora)
         return OK
+    if flags.command == "build":
+        found = corpus.build_corpus(flags.corpus, flags.mirrors, flags.licenses, flags.workers)
+        print_result(found, flags.json, tables.print_built)
+        return SOME_FAILED if found["missing"] else OK
     if vars(flags).get("folds"):
         flags.set[:0] = [f"split.folds={flags.folds}", "split.fold=0"]
     data = data_from_overrides(corpus_from_flag(flags.data), flags.set)

@@ -273,6 +273,35 @@ def data_sets() -> str:
     return _table(("name", "data set", "PATH holds", "license", "citation"), rows)
 
 
+def web_table() -> str:
+    """What the table of the corpus `web` names: parts, kinds, languages, licenses."""
+    from tfpipeline.data.web.corpus import OPEN_LICENSES, read_web_table
+
+    rows = read_web_table()
+    rows["license"] += rows["license"].map(lambda name: " (open)" if name in OPEN_LICENSES else "")
+    head = ("clips", "bonafide", "spoof", "hours", "repositories", "systems")
+    tables = []
+    for column, most in (("part", 3), ("kind", 7), ("language", 12), ("license", 20)):
+        few = rows[column].isin(rows[column].value_counts().index[:most])
+        named = rows.assign(**{column: rows[column].where(few, "others")})
+        groups = [*named.groupby(column), *([("all", rows)] if column == "part" else [])]
+        groups.sort(key=lambda group: -len(group[1]))
+        cells = [
+            (
+                str(name),
+                f"{len(own):,}",
+                f"{(own['label'] == 'bonafide').sum():,}",
+                f"{(own['label'] == 'spoof').sum():,}",
+                f"{own['seconds'].sum() / 3600:.1f}",
+                str(own["repository"].nunique()),
+                str(own.loc[own["label"] == "spoof", "attack"].nunique()),
+            )
+            for name, own in groups
+        ]
+        tables.append(_table((column, *head), cells))
+    return "\n\n".join(tables)
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     escaped = ([_escaped(cell).replace("|", "\\|") for cell in row] for row in lines)
@@ -293,4 +322,5 @@ TEXTS: dict[str, Callable[[], str]] = {
     "score_columns": score_columns,
     "verdict_fields": verdict_fields,
     "data_sets": data_sets,
+    "web_table": web_table,
 }

@@ -36,6 +36,20 @@ def print_corpora(rows: Sequence[dict]) -> None:
     print_notes(table, ["what PATH must hold, citation and counts of each: --json"])
 
 
+def print_built(found: dict) -> None:
+    """Prints what `workflows.corpus.build_corpus` built, and why clips are missing."""
+    print(f"{found['data']}: {found['clips']} clips")
+    if "folder" in found:
+        print(
+            f"{found['bonafide']} bonafide + {found['spoof']} spoof of {found['repositories']} "
+            f"repositories, {found['hours']} h, {found['built']} newly built, in {found['folder']}"
+        )
+    for reason, number in found["missing"].items():
+        print(f"missing: {number} clips, {reason}")
+    if found["missing"]:
+        print(f"each is in {found['folder']}/missing.csv; another build tries them again")
+
+
 def print_summary(summary: dict) -> None:
     """Prints what `data.inspection.inspect_clips` found."""
     columns = list(summary["parts"][0])

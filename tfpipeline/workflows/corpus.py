@@ -14,6 +14,34 @@ from tfpipeline.files.atomic import write_table
 from tfpipeline.reporting.corpus_tables import draw_lengths
 
 
+def build_corpus(
+    name: str, mirrors: str | None = None, licenses: str | None = None, workers: int | None = None
+) -> dict:
+    """Builds a corpus that is made on the machine, and keeps it in the cache.
+
+    Args:
+        name: `demo` or `web`.
+        mirrors, licenses, workers: of `web`, as `data.web.corpus.build_web`; None: its defaults.
+    Returns:
+        What `build_web` returns; of `demo`, `{"data", "clips", "missing": {}}`.
+    Raises:
+        ValueError: a flag that the corpus does not have; and as `build_web` and `load_demo`.
+
+    Example:
+        >>> build_corpus("web", licenses="open")["repositories"]    # doctest: +SKIP
+        90
+    """
+    given = {"mirrors": mirrors, "licenses": licenses, "workers": workers}
+    given = {flag: value for flag, value in given.items() if value is not None}
+    if name == "web":
+        from tfpipeline.data.web.corpus import build_web
+
+        return build_web(**given)
+    if given:
+        raise ValueError(f"--{next(iter(given))} is a flag of the corpus web. Received: {name}.")
+    return {"data": name, "clips": len(load_clips(DataConfig(corpus=name))), "missing": {}}
+
+
 def inspect_corpus(data: DataConfig, picture: str | Path | None = None) -> dict:
     """Counts, hours, sample rates and first problems of a corpus.
 

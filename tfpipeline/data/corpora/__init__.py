@@ -37,6 +37,7 @@ from tfpipeline.data.corpora.reading.corpus import Corpus, load_data_set
 from tfpipeline.data.demo.corpus import load_demo
 from tfpipeline.data.mixing import mix_corpora
 from tfpipeline.data.splits import split_clips
+from tfpipeline.data.web.corpus import load_web
 
 
 def _load_demo(path: str | None, split: bool = True) -> pd.DataFrame:
@@ -70,6 +71,7 @@ DATA_SETS: dict[str, Corpus] = {reader.CORPUS.name: reader.CORPUS for reader in 
 # Each takes the path and whether clips without parts are assigned to them.
 CORPORA: dict[str, Callable[..., pd.DataFrame]] = {
     "demo": _load_demo,
+    "web": load_web,
     "folder": load_folder,
     "manifest": load_manifest,
     "hf": load_hf,
@@ -87,6 +89,11 @@ _BUILT_IN = {
         "what": "real speech and its vocoded copies, built from public packages",
         "license": "Apache-2.0",
         "give": "demo",
+    },
+    "web": {
+        "what": "hundreds of speech systems and people, fetched from public repositories",
+        "license": "each repository's own",
+        "give": "web, or web:enhanced",
     },
     "folder": {
         "what": "audio in folders whose names tell the label",

@@ -1,0 +1,1 @@
+"""The `web` corpus: demonstrations of speech systems, fetched from public Git repositories."""
