@@ -1,8 +1,15 @@
-"""What pyproject.toml cannot say: `configs/` stands beside the package, and travels inside it."""
+"""What pyproject.toml cannot say: `configs/` and the trained detector travel inside the package."""
 
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["tfpipeline*"]), "tfpipeline.configs"],
-    package_dir={"tfpipeline.configs": "configs"},
+    packages=[
+        *find_packages(include=["tfpipeline*"]),
+        "tfpipeline.configs",
+        "tfpipeline.pretrained",
+    ],
+    package_dir={
+        "tfpipeline.configs": "configs",
+        "tfpipeline.pretrained": "saved_models/pretrained",
+    },
 )

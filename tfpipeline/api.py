@@ -67,28 +67,25 @@ class Run:
         return open_run(self.folder).metrics
 
 
-def load(run: str | os.PathLike | None = None) -> Detector:
+def load(run: str | os.PathLike | None = None, threshold: str | float | None = None) -> Detector:
     """Opens a trained detector.
 
     Args:
         run: the name of a run in `saved_models/`, or the folder of a run. None: the detector that
-            ships with the project; there is none yet.
+            comes with the project.
+        threshold: what a score must reach to be called spoof: `eer` (default), `far1`, or a score;
+            see `python -m tfpipeline.predict --help`.
     Raises:
         FileNotFoundError: there is no such run; the message tells how to train one.
+        ValueError: the run is damaged, or has no such threshold.
 
     Example:
-        >>> load()
-        Traceback (most recent call last):
-        FileNotFoundError: no detector ships with tfpipeline yet...
+        >>> load().name
+        'pretrained'
     """
-    if run is None:
-        raise FileNotFoundError(
-            "no detector ships with tfpipeline yet. Train one with `tfpipeline train --model cnn` "
-            'or tfp.fit("cnn", clips), and open it by its name: tfp.load("cnn").'
-        )
     from tfpipeline.prediction.detector import Detector
 
-    return Detector(run_folder(os.fspath(run)))
+    return Detector(run_folder(None if run is None else os.fspath(run)), threshold)
 
 
 def load_clips(

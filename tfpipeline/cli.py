@@ -91,9 +91,9 @@ def add_run_flag(parser: argparse.ArgumentParser, help: str, required: bool = Fa
 
 
 def add_judge_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds `--run` and `--server`, of which one must be given."""
-    judges = parser.add_mutually_exclusive_group(required=True)
-    add_run_flag(judges, "the run to judge by")
+    """Adds `--run` and `--server`, of which one can be given."""
+    judges = parser.add_mutually_exclusive_group()
+    add_run_flag(judges, "the run to judge by (default: the detector that comes with tfpipeline)")
     judges.add_argument(
         "--server",
         metavar="URL",
@@ -145,18 +145,25 @@ def config_from_flags(flags: argparse.Namespace, model: str | None = None) -> Co
     return config if flags.seed is None else config.replace({"seed": flags.seed}, "--seed")
 
 
-def run_folder(name: str) -> Path:
+def run_folder(name: str | None) -> Path:
     """The folder that `--run` means: a path if it has a separator, else a name.
 
-    A run of that name comes first. A folder here counts only where it holds a run: any other, such
+    None is the detector that comes with the project, which is called `pretrained`. A run of that name comes first. A folder here counts only where it holds a run: any other, such
     as a root for serving, may have the name by chance.
     """
+    from tfpipeline.runs import layout
+
+    if name is None:
+        return layout.PRETRAINED
     path, named = Path(name), SAVED_MODELS / name
     if os.sep in name or (os.altsep and os.altsep in name):
         return path
-    from tfpipeline.runs import layout
-
-    return path if not named.is_dir() and (path / layout.CONFIG).is_file() else named
+    if not named.is_dir():
+        if (path / layout.CONFIG).is_file():
+            return path
+        if name == layout.PRETRAINED.name:
+            return layout.PRETRAINED
+    return named
 
 
 def quiet_tensorflow() -> None:

@@ -1,4 +1,4 @@
-"""Judges recordings: `python -m tfpipeline.predict --run saved_models/cnn FILE-or-FOLDER…`.
+"""Judges recordings: `python -m tfpipeline.predict FILE-or-FOLDER…`.
 
 One row a file: the raw score (log-odds), the calibrated probability of spoof, the verdict by the
 threshold that the run fixed on its validation part, the windows where the evidence lies, or why
@@ -25,6 +25,10 @@ from tfpipeline.cli import (
 FILES = (
     "audio files, folders, patterns in quotes ('clips/**/*.wav'), or - for audio on standard input"
 )
+THRESHOLD = (
+    "what a score must reach to be called spoof: eer, the equal error rate's (default); far1, which "
+    "called at most 1 %% of the human validation clips fake; or a score"
+)
 TIMELINE = "draw each file's score over time above its spectrogram, into the folder timelines"
 EXPLAIN = (
     "tell why: what each hand-made feature added to the score, or, of a network, a picture of "
@@ -40,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--files-from", metavar="FILE", help="a list of more, one path a line; - is standard input")
     add_judge_flags(parser)
     add_row_flags(parser)
+    add("--threshold", metavar="NAME-or-score", help=THRESHOLD)
     add("--timeline", dest="timeline_to", action="store_const", const="timelines", help=TIMELINE)
     add("--timeline-to", metavar="FOLDER", help="the same, into another folder")
     add("--explain", action="store_true", help=EXPLAIN)
@@ -61,7 +66,7 @@ def _predict(flags: argparse.Namespace) -> int:
 
     failed = judge_files(
         names,
-        open_scorer(run_folder(flags.run) if flags.run else None, flags.server),
+        open_scorer(None if flags.server else run_folder(flags.run), flags.server, flags.threshold),
         form=flags.form,
         out=flags.out,
         resume=flags.resume,

@@ -13,6 +13,7 @@ from tfpipeline.evaluation.metrics import (
     equal_error_rate,
     error_rates,
     expected_calibration_error,
+    false_alarm_threshold,
     fpr_at_tpr,
     min_cllr,
     min_dcf,
@@ -224,3 +225,20 @@ def test_one_clip_of_each_class():
     for metric in (min_dcf, min_cllr, fpr_at_tpr):
         assert metric(labels, scores) == 0
     assert tpr_at_fpr(labels, scores) == 1
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("decimals", [0, 1, 6])
+def test_the_threshold_of_false_alarms_is_the_lowest_that_keeps_them(rate, decimals):
+    labels, scores = case(3)
+    scores = np.round(scores, decimals)
+    threshold = false_alarm_threshold(labels, scores, rate)
+    human = scores[labels == 0]
+    assert np.mean(human >= threshold) <= rate
+    below = human[human < threshold]
+    if rate < 1:  # one human clip more would be too many
+        assert np.mean(human >= below.max()) > rate
+
+
+def test_the_threshold_of_no_false_alarm_where_no_spoof_is_above():
+    assert false_alarm_threshold([0, 1], [2.0, 1.0], 0.0) == np.nextafter(2.0, np.inf)

@@ -5,7 +5,7 @@ import pytest
 from servers import make_contract
 
 from tfpipeline.data.audio.checks import UnusableError
-from tfpipeline.prediction.scorers import RemoteScorer
+from tfpipeline.prediction.scorers import RemoteScorer, choose_threshold
 
 WINDOW = 16_000
 CONTRACT = make_contract(version=2) | {
@@ -104,3 +104,16 @@ def test_a_server_that_is_lost_is_no_refusal(speech, failure, lost):
     with pytest.raises(type(lost), match=r"^contract: ") as raised:
         RemoteScorer(Lost(), "grpc://here").score_windows(speech[:2])
     assert not isinstance(raised.value, UnusableError)
+
+
+def test_another_threshold_changes_verdicts_and_whose_rows_they_are():
+    offered = {"eer": {"value": 0.5}, "far1": {"value": 2.0}}
+    for given, value in ((None, 0.5), ("eer", 0.5), ("far1", 2.0), ("-1.25", -1.25), (3, 3.0)):
+        assert choose_threshold(given, offered, "cnn") == value
+    for wrong in ("far2", "nan", "inf", ""):
+        with pytest.raises(ValueError, match="must be one of eer, far1, or a score"):
+            choose_threshold(wrong, offered, "cnn")
+    strict = RemoteScorer(FakeClient(thresholds=offered), "a", "far1")
+    usual = RemoteScorer(FakeClient(thresholds=offered), "a")
+    assert (strict.threshold, usual.threshold) == (2.0, 0.5)
+    assert strict.fingerprint != usual.fingerprint

@@ -152,6 +152,28 @@ def eer_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(thresholds[min(best, len(thresholds) - 2)])
 
 
+def false_alarm_threshold(labels: np.ndarray, scores: np.ndarray, rate: float) -> float:
+    """The lowest threshold at which at most a share `rate` of the bonafide clips is called spoof.
+
+    It lies half-way to the next score below, as that of `eer_threshold`; where no score is above
+    all bonafide ones, just above these.
+
+    Args:
+        labels: int (n_clips,); 1 = spoof, 0 = bonafide.
+        scores: float (n_clips,).
+        rate: 0 to 1.
+    Raises:
+        ValueError: as `error_rates`.
+    """
+    _, false_alarm, thresholds = error_rates(labels, scores)
+    first = int(np.flatnonzero(false_alarm <= rate)[0])
+    if not first:
+        return float(thresholds[0])
+    if np.isinf(thresholds[first]):
+        return float(np.nextafter(thresholds[first - 1], np.inf))
+    return float((thresholds[first - 1] + thresholds[first]) / 2)
+
+
 def error_rates(
     labels: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

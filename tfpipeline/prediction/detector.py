@@ -60,6 +60,7 @@ class Detector:
 
     Args:
         folder: of a complete run.
+        threshold: `eer`, `far1` or a score; see `python -m tfpipeline.predict --help`.
     Raises:
         FileNotFoundError, ValueError: there is no run, or it is damaged.
 
@@ -73,8 +74,8 @@ class Detector:
         'bonafide'
     """
 
-    def __init__(self, folder: str | os.PathLike):
-        self._scorer = LocalScorer(Path(folder))
+    def __init__(self, folder: str | os.PathLike, threshold: str | float | None = None):
+        self._scorer = LocalScorer(Path(folder), threshold)
         self.name, self.threshold = self._scorer.name, self._scorer.threshold
 
     def __repr__(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -60,11 +62,12 @@ class LocalScorer:
 
     Args:
         folder: of the run.
+        threshold: as for `choose_threshold`.
     """
 
     batch_size = 32
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, threshold: str | float | None = None):
         import tensorflow as tf
 
         from tfpipeline.runs.run import load_detector, open_run
@@ -73,8 +76,9 @@ class LocalScorer:
         self.detector = load_detector(self.run)
         self.name = folder.name
         self.window = self.detector.window
-        self.calibration, self.threshold = self.run.calibration, self.run.threshold
-        self.fingerprint = _files_digest(folder)
+        self.calibration = self.run.calibration
+        self.threshold = choose_threshold(threshold, self.run.thresholds, str(folder))
+        self.fingerprint = _with_threshold(_files_digest(folder), threshold)
         model = self.detector.model
         self._score = tf.function(
             lambda waveform: model(waveform, training=False)[:, 0],
@@ -92,24 +96,27 @@ class RemoteScorer:
     Args:
         client: of `tfpipeline.serving.client.client.open_client`.
         url: of the server, for messages.
+        threshold: as for `choose_threshold`.
     Raises:
-        ValueError: as `tfpipeline.serving.contract.check_contract`.
+        ValueError: as `choose_threshold` and `tfpipeline.serving.contract.check_contract`.
     """
 
     batch_size = 8  # 2 MB: requests have limits
 
-    def __init__(self, client, url: str):
+    def __init__(self, client, url: str, threshold: str | float | None = None):
         from tfpipeline.serving.contract import check_contract
 
         self._client, self._url = client, url
         contract = check_contract(client.contract(), url)
         self.name = contract["name"]
         self.window = contract["window_samples"]
-        self.threshold = float(contract["threshold"]["value"])
+        offered = contract.get("thresholds", {"eer": contract["threshold"]})
+        self.threshold = choose_threshold(threshold, offered, url)
         own = contract["calibration"]
         self.calibration = Calibration(*(float(own[key]) for key in ("a", "b", "prior")))
         text = json.dumps(contract, sort_keys=True)
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self.fingerprint = _with_threshold(digest, threshold)
 
     def score_windows(self, windows: np.ndarray) -> np.ndarray:
         try:
@@ -122,6 +129,39 @@ class RemoteScorer:
         if not np.isfinite(scores).all():
             raise UnusableError(f"{self._url} gives no score of a window.", REFUSED)
         return scores
+
+
+def choose_threshold(
+    threshold: str | float | None, offered: Mapping[str, Mapping], source: str
+) -> float:
+    """The raw score from which a clip is called spoof.
+
+    Args:
+        threshold: a name such as `eer` or `far1` (at most 1 % false alarms on validation), or a
+            score; None: `eer`.
+        offered: the run's thresholds by name.
+        source: named in errors.
+    Raises:
+        ValueError: neither a name that is offered nor a finite number.
+    """
+    name = "eer" if threshold is None else threshold
+    if name in offered:
+        return float(offered[name]["value"])
+    try:
+        value = float(name)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(
+            f"--threshold must be one of {', '.join(offered)}, or a score. Received: {threshold!r} "
+            f"for {source}."
+        )
+    return value
+
+
+def _with_threshold(digest: str, threshold: str | float | None) -> str:
+    """A fingerprint that differs where verdicts do; that of the default is as it always was."""
+    return digest if threshold is None else f"{digest}@{threshold}"
 
 
 def _files_digest(folder: Path) -> str:

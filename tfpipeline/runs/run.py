@@ -137,6 +137,11 @@ class Run:
     threshold: float
     metrics: dict
 
+    @property
+    def thresholds(self) -> dict[str, dict]:
+        """All thresholds of the run, by name; a run of before has that of equal errors alone."""
+        return self.metrics.get("thresholds", {"eer": self.metrics["threshold"]})
+
 
 def open_run(folder: Path) -> Run:
     """Reads a run folder's records.

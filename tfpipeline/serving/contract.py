@@ -96,6 +96,7 @@ def build_contract(run: Run, window: int) -> dict:
             **run.metrics["threshold"],
             "use": "a clip is called spoof where score >= value",
         },
+        "thresholds": run.thresholds,
         "calibration": {
             "a": run.calibration.a,
             "b": run.calibration.b,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tfpipeline.config import Config, config_to_yaml
@@ -13,7 +14,7 @@ from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
 from tfpipeline.evaluation.breakdown import break_down, remark_notes, write_remarks
 from tfpipeline.evaluation.calibration import fit_calibration
-from tfpipeline.evaluation.metrics import eer_threshold
+from tfpipeline.evaluation.metrics import eer_threshold, false_alarm_threshold
 from tfpipeline.evaluation.scores import score_table, write_scores
 from tfpipeline.files.atomic import write_json
 from tfpipeline.models.detector import ClipScorer, DetectorModel, mel_layer, without_lost
@@ -54,14 +55,11 @@ def complete_run(
     labels = clips["label"].map(LABELS)[chosen].to_numpy()
     calibration = fit_calibration(labels, scores[chosen])
     table = score_table(clips, scores, calibration)
-    threshold = {
-        "value": eer_threshold(labels, scores[chosen]),
-        "rule": "equal error rate",
-        "part": "validation",
-    }
+    thresholds = validation_thresholds(labels, scores[chosen])
     metrics = break_down(
-        table, run, config.model.name, config.data.corpus_name, parameters, threshold
+        table, run, config.model.name, config.data.corpus_name, parameters, thresholds["eer"]
     )
+    metrics["thresholds"] = thresholds
     own_notes = [*notes, *remark_notes(table["part"], audio.remarks)]
     metrics["notes"] += own_notes
     # Where later evaluations of the run find them again.
@@ -81,6 +79,18 @@ def complete_run(
     _draw(config, clips, audio, folder / layout.FIGURES)
     export_version(open_run(folder), detector, folder / layout.SERVING)
     return judged
+
+
+def validation_thresholds(labels: np.ndarray, scores: np.ndarray) -> dict[str, dict]:
+    """The thresholds that a run offers, by name, fixed on its validation part."""
+    values = {
+        "eer": (eer_threshold(labels, scores), "equal error rate"),
+        "far1": (false_alarm_threshold(labels, scores, 0.01), "at most 1 % false alarms"),
+    }
+    return {
+        name: {"value": value, "rule": rule, "part": "validation"}
+        for name, (value, rule) in values.items()
+    }
 
 
 def _draw(config: Config, clips: pd.DataFrame, audio: Audio, figures: Path) -> None:

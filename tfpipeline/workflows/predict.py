@@ -28,13 +28,15 @@ from tfpipeline.prediction.scorers import LocalScorer, RemoteScorer, Scorer
 MOST_FEATURES = 8  # of an explanation, in the terminal
 
 
-def open_scorer(run: Path | None, server: str | None = None) -> LocalScorer | RemoteScorer:
+def open_scorer(
+    run: Path | None, server: str | None = None, threshold: str | None = None
+) -> LocalScorer | RemoteScorer:
     """Who judges: the run of a folder, or else a server of an exported run, by its address."""
     if run is not None:
-        return LocalScorer(run)
+        return LocalScorer(run, threshold)
     from tfpipeline.serving.client.client import open_client
 
-    return RemoteScorer(open_client(server), server)
+    return RemoteScorer(open_client(server), server, threshold)
 
 
 def judge_files(
