@@ -2,8 +2,8 @@
 
     python saved_models/ship.py saved_models/web
 
-Weights are stored in half precision, in which the file is half as large, and computed with in float32.
-What names files of one machine, such as the score table, stays behind, and so does the export, which
+Weights are stored in half precision, where the file is half as large, and computed with in float32.
+What names files of one machine, such as the score table, stays behind, and so does the export, that
 one command writes. The model card, README.md, is written by hand.
 """
 

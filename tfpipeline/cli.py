@@ -148,8 +148,9 @@ def config_from_flags(flags: argparse.Namespace, model: str | None = None) -> Co
 def run_folder(name: str | None) -> Path:
     """The folder that `--run` means: a path if it has a separator, else a name.
 
-    None is the detector that comes with the project, which is called `pretrained`. A run of that name comes first. A folder here counts only where it holds a run: any other, such
-    as a root for serving, may have the name by chance.
+    None is the detector that comes with the project, which is called `pretrained`. A run of that
+    name comes first. A folder here counts only where it holds a run: any other, such as a root for
+    serving, may have the name by chance.
     """
     from tfpipeline.runs import layout
 

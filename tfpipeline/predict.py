@@ -26,8 +26,8 @@ FILES = (
     "audio files, folders, patterns in quotes ('clips/**/*.wav'), or - for audio on standard input"
 )
 THRESHOLD = (
-    "what a score must reach to be called spoof: eer, the equal error rate's (default); far1, which "
-    "called at most 1 %% of the human validation clips fake; or a score"
+    "what a score must reach to be called spoof: eer (default), where both errors were equal on "
+    "validation; far1, where at most 1 %% of its human clips were called fake; or a score"
 )
 TIMELINE = "draw each file's score over time above its spectrogram, into the folder timelines"
 EXPLAIN = (
