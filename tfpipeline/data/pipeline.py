@@ -32,6 +32,7 @@ def training_batches(
     seed: int,
     start_step: int = 0,
     speed: float = 0.0,
+    change: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
     """An endless, seeded stream of batches of random windows.
 
@@ -46,6 +47,8 @@ def training_batches(
         seed: of order and crops.
         start_step: the batch that the stream starts with.
         speed: each window is played at a speed drawn from [1 - speed, 1 + speed].
+        change: what happens to whole clips: index, place in the stream and waveform → waveform,
+            such as of `tfpipeline.data.codec_bank.codec_bank`.
     Returns:
         Dataset of (step int64 (), waveform float32 (batch, window), label float32 (batch,)).
     """
@@ -60,7 +63,8 @@ def training_batches(
         epoch, place = position // epoch_size, position % epoch_size
         key = tf.stack([shuffled, epoch])
         index = tf.random.experimental.index_shuffle(place % n_clips, key, n_clips - 1)
-        return position, index, audio.waveform(index)
+        waveform = audio.waveform(index)
+        return position, index, waveform if change is None else change(index, position, waveform)
 
     def crop(position: tf.Tensor, index: tf.Tensor, waveform: tf.Tensor) -> tuple:
         draws = tf.random.stateless_uniform([3], tf.stack([shuffled, position]))

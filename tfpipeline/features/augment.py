@@ -55,7 +55,10 @@ def augment_waveforms(
 
 
 def distortion_functions(config: AugmentConfig) -> dict[str, distortions.Distort]:
-    """Name in `augment.distortions` → function of waveforms and a seed, in their order."""
+    """Name in `augment.distortions` → function of waveforms and a seed, in their order.
+
+    All but `codec`, which whole clips go through (`tfpipeline.data.codec_bank`).
+    """
     return {
         "reverb": lambda x, seed: distortions.reverberate(x, config.reverb_seconds, seed),
         "noise": lambda x, seed: distortions.add_colored_noise(

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfpipeline.config import Config, TrainingConfig
 from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
+from tfpipeline.data.codec_bank import codec_bank
 from tfpipeline.data.mixing import training_rows
 from tfpipeline.data.pipeline import (
     default_device,
@@ -199,6 +200,15 @@ def waveform_stream(
         weight = balance[0] * (1 - label) + balance[1] * label
         return waveform, label[:, None], weight
 
+    augment, codecs = config.augment, None
+    if augment.distortions.codec:
+        codecs = codec_bank(
+            clips["path"].tolist(),
+            audio.channels,
+            augment.codecs,
+            augment.distortions.codec,
+            config.seed,
+        )
     return training_batches(
         audio,
         clips,
@@ -206,7 +216,8 @@ def waveform_stream(
         config.training.batch_size,
         config.seed,
         start_step,
-        config.augment.speed,
+        augment.speed,
+        codecs,
     ).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
