@@ -248,6 +248,8 @@ class DistortionConfig(Section):
     the shares and costs more time.
 
     Attributes:
+        codec: the whole clip coded and decoded by one of `augment.codecs`, before all else; files
+            are coded when they are first drawn, and kept in the user's cache.
         reverb: a simulated room, of a reverberation time in `augment.reverb_seconds`.
         noise: noise between white and brown (`augment.noise_color`), `augment.snr_db` below speech.
         recorded_noise: an excerpt of the recordings in `augment.noise_folder`, as far below.
@@ -262,6 +264,7 @@ class DistortionConfig(Section):
         polarity: the sign turned round.
     """
 
+    codec: Share = 0.0
     reverb: Share = 0.0
     noise: Share = 0.0
     recorded_noise: Share = 0.0
@@ -330,6 +333,7 @@ class AugmentConfig(Section):
         lowpass_hz, highpass_hz: ranges of the cutoffs of `distortions.band`, at -3 dB.
         resample_hz: range of the lower rate of `distortions.resampling`.
         clip_db: range of how far peaks are cut down.
+        codecs: names of `tfpipeline.data.audio.codecs.CODECS`, with their kbit/s.
     """
 
     trim_db: Positive | None = None
@@ -352,6 +356,10 @@ class AugmentConfig(Section):
     highpass_hz: tuple[Cutoff, Cutoff] = (60.0, 300.0)
     resample_hz: tuple[LowerRate, LowerRate] = (8000.0, 16000.0)
     clip_db: tuple[ClipDecibels, ClipDecibels] = (1.0, 15.0)
+    codecs: tuple[str, ...] = Field(
+        ("mp3_64", "mp3_32", "aac_64", "aac_32", "opus_32", "opus_16", "vorbis_64", "gsm"),
+        min_length=1,
+    )
 
     @model_validator(mode="after")
     def _check(self):

@@ -4,6 +4,7 @@ Runs are judged on their own scores, or with --data on another corpus, which the
 files of other systems go through the same figures. Leaves `metrics.json` and `report.html`.
 With --matrix, every run is judged on every corpus: a table of AUC and EER, and a heat map. With
 --pooled, one system on several data sets: EER of each, their mean, and of all at one threshold.
+With --robustness, a run on degraded recordings: codecs, noise, rooms, filters, one by one.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ FLAGS = {
     "--data": {**DATA, "help": "what runs score first; --matrix and --pooled take several"},
     "--matrix": {"action": "store_true", "help": "each run on each corpus (default: of training)"},
     "--pooled": {"action": "store_true", "help": "EER of each data set, their mean, and pooled"},
+    "--robustness": {
+        **{"nargs": "?", "const": "all", "metavar": "KINDS"},
+        "help": "on degraded clips; some kinds alone: mp3,noise",
+    },
     "--by": {**MANY, "metavar": "COLUMN", "help": "columns to break down by"},
     "--out": {"metavar": "FOLDER", "help": "default: the run's, or below saved_models/evaluations"},
     "--submission": {"metavar": "FILE", "help": "write id,is_tts for the hidden labels of --data"},
@@ -60,13 +65,17 @@ def _evaluate(flags: argparse.Namespace) -> int:
     from tfpipeline.workflows.score_files import ScoreFiles, pool, write_pooled
 
     files = ScoreFiles(flags.scores, flags.key, flags.polarity, flags.subset, flags.logits)
-    kinds = [name for name in ("matrix", "pooled", "submission") if getattr(flags, name)]
+    kinds = [
+        name for name in ("matrix", "pooled", "submission", "robustness") if getattr(flags, name)
+    ]
     workflow.check_request(flags.run, flags.data, files, kinds, flags.by)
     runs = [open_run(run_folder(name)) for name in flags.run]
     if flags.submission:
         number = workflow.write_hidden_scores(runs[0], flags.data[0], flags.submission)
         print(f"submission: {flags.submission}, {number} clips", file=sys.stderr)
         return OK
+    if flags.robustness:
+        return _robustness(flags, runs[0])
     default = workflow.default_folder(runs, flags.scores, flags.data, kinds, SAVED_MODELS)
     out, complete = Path(flags.out or default), True
     if flags.matrix:
@@ -82,6 +91,19 @@ def _evaluate(flags: argparse.Namespace) -> int:
     print(json.dumps(content, indent=2)) if flags.json else show(content)
     print(left, file=sys.stderr)
     return OK if complete else SOME_FAILED
+
+
+def _robustness(flags: argparse.Namespace, run) -> int:
+    from tfpipeline.reporting.robustness import print_robustness
+    from tfpipeline.workflows.robustness import evaluate_robustness, robustness_folder
+
+    kinds = () if flags.robustness == "all" else tuple(flags.robustness.split(","))
+    data = next(iter(flags.data), None)
+    out = Path(flags.out or robustness_folder(run, data))
+    content = evaluate_robustness(run, data, kinds, out)
+    print(json.dumps(content, indent=2)) if flags.json else print_robustness(content)
+    print(f"report: {out / 'report.html'}", file=sys.stderr)
+    return OK
 
 
 if __name__ == "__main__":

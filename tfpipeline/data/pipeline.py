@@ -36,6 +36,7 @@ def training_batches(
     start_step: int = 0,
     augment: AugmentConfig = AS_GIVEN,
     weights: np.ndarray | None = None,
+    change: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
     """An endless, seeded stream of batches of random windows.
 
@@ -51,6 +52,8 @@ def training_batches(
         start_step: the batch that the stream starts with.
         augment: what is done to single clips: trimmed and silenced ends, speed.
         weights: how often each clip is drawn, float (n_clips,); None: equally often.
+        change: what happens to whole clips: index, place in the stream and waveform → waveform,
+            such as of `tfpipeline.data.codec_bank.codec_bank`.
     Returns:
         Dataset of (step int64 (), waveform float32 (batch, window), label float32 (batch,)).
     """
@@ -73,7 +76,8 @@ def training_batches(
             epoch, place = position // epoch_size, position % epoch_size
             key = tf.stack([shuffled, epoch])
             index = tf.random.experimental.index_shuffle(place % n_clips, key, n_clips - 1)
-        return position, index, audio.waveform(index)
+        waveform = audio.waveform(index)
+        return position, index, waveform if change is None else change(index, position, waveform)
 
     def crop(position: tf.Tensor, index: tf.Tensor, waveform: tf.Tensor) -> tuple:
         draws = tf.random.stateless_uniform([3], tf.stack([shuffled, position]))

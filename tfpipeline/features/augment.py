@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from tfpipeline.config import AugmentConfig
-from tfpipeline.features import distortions
+from tfpipeline.features import distortions, rawboost
 from tfpipeline.features.recorded_noise import add_recorded_noise, noise_recordings
 
 # Streams of draws a seed has; the numbers in use are stable, see `augment_waveforms`.
@@ -55,7 +55,10 @@ def augment_waveforms(
 
 
 def distortion_functions(config: AugmentConfig) -> dict[str, distortions.Distort]:
-    """Name in `augment.distortions` → function of waveforms and a seed, in their order."""
+    """Name in `augment.distortions` → function of waveforms and a seed, in their order.
+
+    All but `codec`, which whole clips go through (`tfpipeline.data.codec_bank`).
+    """
     return {
         "reverb": lambda x, seed: distortions.reverberate(x, config.reverb_seconds, seed),
         "noise": lambda x, seed: distortions.add_colored_noise(
@@ -64,6 +67,9 @@ def distortion_functions(config: AugmentConfig) -> dict[str, distortions.Distort
         "recorded_noise": lambda x, seed: add_recorded_noise(
             x, noise_recordings(config.noise_folder), config.snr_db, seed
         ),
+        "convolutive": rawboost.convolutive_noise,
+        "impulsive": rawboost.impulsive_noise,
+        "stationary": rawboost.stationary_noise,
         "clipping": lambda x, seed: distortions.clip(x, config.clip_db, seed),
         "band": lambda x, seed: distortions.limit_band(
             x, config.lowpass_hz, config.highpass_hz, seed

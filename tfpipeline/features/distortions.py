@@ -199,27 +199,33 @@ def filtered(waveform: tf.Tensor, response: Callable[[tf.Tensor], tf.Tensor]) ->
 
 
 def resample_chain(waveform: tf.Tensor, rates: Range, seed: tf.Tensor) -> tf.Tensor:
-    """Brings each waveform to a lower rate and back.
-
-    Half of them by a good resampler, which cuts off all from half the lower rate on; the other half
-    by linear interpolation, which folds it back into the band and leaves images.
+    """Brings each waveform to a lower rate and back, half of them well and half of them badly.
 
     Args:
         waveform: float32 (batch, samples).
         rates: of the lower rate in Hz.
         seed: of the draws.
     """
+    return to_share(
+        waveform,
+        lambda x, seed: resample_well(x, draw(x, rates, seed)),
+        0.5,
+        seed,
+        otherwise=lambda x, seed: resample_badly(x, draw(x, rates, seed)),
+    )
 
-    def good(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        cutoff = tf.math.log(0.47 * draw(waveform, rates, seed))
-        return filtered(waveform, lambda frequency: low_pass_gain(frequency, cutoff, 64.0))
 
-    def bad(waveform: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        ratio = tf.cast(draw(waveform, rates, seed), tf.float64) / SAMPLE_RATE
-        steps = tf.cast(tf.range(tf.shape(waveform)[1]), tf.float64)[None, :]
-        return _interpolate(_interpolate(waveform, steps / ratio), steps * ratio)
+def resample_well(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    """What a good resampler leaves after rates in Hz, (batch, 1): nothing from half the rate on."""
+    cutoff = tf.math.log(0.47 * rate)
+    return filtered(waveform, lambda frequency: low_pass_gain(frequency, cutoff, 64.0))
 
-    return to_share(waveform, good, 0.5, seed, otherwise=bad)
+
+def resample_badly(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    """The same by linear interpolation, which folds frequencies back and leaves images."""
+    ratio = tf.cast(rate, tf.float64) / SAMPLE_RATE
+    steps = tf.cast(tf.range(tf.shape(waveform)[1]), tf.float64)[None, :]
+    return _interpolate(_interpolate(waveform, steps / ratio), steps * ratio)
 
 
 def _interpolate(waveform: tf.Tensor, places: tf.Tensor) -> tf.Tensor:

@@ -78,7 +78,7 @@ class LocalScorer:
         self.window = self.detector.window
         self.calibration = self.run.calibration
         self.threshold = choose_threshold(threshold, self.run.thresholds, str(folder))
-        self.fingerprint = _with_threshold(_files_digest(folder), threshold)
+        self.fingerprint = _with_threshold(files_digest(folder), threshold)
         model = self.detector.model
         self._score = tf.function(
             lambda waveform: model(waveform, training=False)[:, 0],
@@ -164,7 +164,8 @@ def _with_threshold(digest: str, threshold: str | float | None) -> str:
     return digest if threshold is None else f"{digest}@{threshold}"
 
 
-def _files_digest(folder: Path) -> str:
+def files_digest(folder: Path) -> str:
+    """SHA-256 of all in a run folder that its scores and verdicts depend on."""
     digest = hashlib.sha256()
     for name in JUDGING_FILES:
         path = folder / name

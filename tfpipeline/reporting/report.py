@@ -23,6 +23,7 @@ from tfpipeline.reporting.plots import (
     importance_chart,
     reliability_chart,
 )
+from tfpipeline.reporting.robustness import robustness_chart
 from tfpipeline.reporting.tables import HONESTY, auc_text, percent, ranked
 from tfpipeline.reporting.worst_clips import worst_clips
 
@@ -42,6 +43,7 @@ class Evaluation:
         importances: of `training.importance.permutation_importance`; None of a network.
         explain: waveform float32 (samples,) → what led to its score, in words; None where the model
             cannot tell.
+        robustness: of `workflows.robustness.evaluate_robustness`.
     """
 
     metrics: dict
@@ -49,6 +51,7 @@ class Evaluation:
     config: str | None = None
     importances: pd.DataFrame | None = None
     explain: Callable[[np.ndarray], str] | None = None
+    robustness: dict | None = None
 
 
 def write_report(path: Path, judged: Sequence[Evaluation], compared: Sequence[dict] = ()) -> None:
@@ -130,6 +133,7 @@ def _model(own: Evaluation) -> dict:
         "reliability": reliability_chart(rows),
         "groups": _groups(metrics),
         "importances": [] if own.importances is None else _importances(own.importances),
+        "robustness": own.robustness and robustness_chart(own.robustness),
         "worst": worst_clips(scored, explain=own.explain),
     }
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfpipeline.config import Config, TrainingConfig
 from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
+from tfpipeline.data.codec_bank import codec_bank
 from tfpipeline.data.mixing import draw_weights, training_rows
 from tfpipeline.data.pipeline import (
     default_device,
@@ -202,6 +203,15 @@ def waveform_stream(
         weight = balance[0] * (1 - label) + balance[1] * label
         return waveform, label[:, None], weight
 
+    augment, codecs = config.augment, None
+    if augment.distortions.codec:
+        codecs = codec_bank(
+            clips["path"].tolist(),
+            audio.channels,
+            augment.codecs,
+            augment.distortions.codec,
+            config.seed,
+        )
     return training_batches(
         audio,
         clips,
@@ -211,6 +221,7 @@ def waveform_stream(
         start_step,
         config.augment,
         draw_weights(clips) if drawn else None,
+        codecs,
     ).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 

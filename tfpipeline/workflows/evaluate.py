@@ -170,7 +170,7 @@ def check_request(
     Args:
         runs, corpora: their names.
         files: score files, and how they are read.
-        kinds: of `matrix`, `pooled` and `submission` those that are wanted.
+        kinds: of `matrix`, `pooled`, `submission` and `robustness` those that are wanted.
         by: columns to break down by.
     """
     paths = files.paths
@@ -195,6 +195,11 @@ def check_request(
         raise ValueError(
             "--submission takes one --run and the --data whose hidden clips it scores. Received: "
             f"{len(runs)} runs, --data {corpora[0] if corpora else None}."
+        )
+    if "robustness" in kinds and (len(runs) != 1 or paths or by):
+        raise ValueError(
+            "--robustness takes one --run, and neither --scores nor --by. Received: "
+            f"{len(runs)} runs, {len(paths)} files, --by {' '.join(by) or None}."
         )
     if len(corpora) > 1 and not {"matrix", "pooled"} & set(kinds):
         raise ValueError(
