@@ -90,11 +90,11 @@ export function player(file, result) {
   );
   for (const run of scored.filter((own) => own.evidence.length)) {
     const title = scored.length > 1 ? `${run.run}: listen to what matters most:` : "Listen to what matters most:";
-    const buttons = run.evidence.map(([start, stop, probability]) =>
+    const buttons = run.evidence.map(([start, stop, percent]) =>
       make(
         "button",
         { type: "button", onclick: () => listen(start, stop) },
-        `▶ ${place(start, seconds)} – ${place(stop, seconds)} (${Math.round(100 * probability)} %)`,
+        `▶ ${place(start, seconds)} – ${place(stop, seconds)} (${percent})`,
       ),
     );
     figure.append(make("div", { class: "listen" }, make("span", {}, title), ...buttons));

@@ -106,9 +106,9 @@ def put_into_words(
 
     Returns:
         `run`; `verdict` and `seconds` of the row; `headline`, `meaning` and `detail` in words;
-        `probability` and `threshold` on its scale; `remarks`, sentences; `windows`, each start,
-        end and probability; `evidence`, the strongest of them; `csv`, the row as `predict --csv`
-        prints it, but for names that a spreadsheet would take for a formula.
+        `probability`, `percent` for people, and `threshold` on its scale; `remarks`, sentences;
+        `windows`, each start, end and probability; `evidence`, the strongest of them; `csv`, the
+        row as `predict --csv` prints it, but for names that a spreadsheet would take for a formula.
     """
     shown = {
         "run": scorer.name,
@@ -129,7 +129,9 @@ def put_into_words(
     probability = scorer.calibration.probability
     channel, scores = recording.judged()
     places = np.column_stack([channel.places(recording.window), probability(scores)])
-    evidence = [[e["start"], e["end"], float(probability(e["score"]))] for e in row["evidence"]]
+    evidence = [
+        [own["start"], own["end"], in_percent(probability(own["score"]))] for own in row["evidence"]
+    ]
     return shown | {
         "threshold": float(probability(scorer.threshold)),
         "windows": np.round(places, 3).tolist(),
@@ -227,7 +229,12 @@ def _errors(metrics: dict[str, Any]) -> list[str]:
     rates = (
         (test, "n_bonafide", "false_alarm_rate", "human recordings were taken for synthetic"),
         (test, "n_spoof", "miss_rate", "synthetic recordings were taken for human"),
-        (unseen, "n_spoof", "miss_rate", "made in a way new to it were taken for human"),
+        (
+            unseen,
+            "n_spoof",
+            "miss_rate",
+            "synthetic ones made in a way new to it were taken for human",
+        ),
     )
     return [
         f"{round(part[rate] * part[count])} of {part[count]} {what}."
