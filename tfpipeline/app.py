@@ -8,6 +8,7 @@ uploads are deleted once they are judged. It needs the extra: pip install 'tfpip
 from __future__ import annotations
 
 import argparse
+import signal
 import socket
 import tempfile
 import webbrowser
@@ -55,6 +56,7 @@ def _serve(flags: argparse.Namespace) -> int:
     limits = Limits(flags.max_megabytes, flags.time_limit, flags.at_once)
     host = f"[{flags.host}]" if ":" in flags.host else flags.host
     address = f"http://{host}:{listener.getsockname()[1]}/"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that uploads are deleted
     with tempfile.TemporaryDirectory(prefix="tfpipeline-") as folder, listener:
         app = build_app(scorers, Path(folder), flags.host, limits)
         settings = uvicorn.Config(

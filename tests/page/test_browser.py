@@ -47,6 +47,7 @@ def open_page(browser, site):
 
     def open_it(address=site.address, width=1100):
         page = browser.new_page(viewport={"width": width, "height": 800})
+        page.set_default_timeout(120_000)  # of a machine that has other work
         page.faults, page.asked = [], []
         page.on("request", lambda request: page.asked.append(request.url))
         page.on("pageerror", lambda error: page.faults.append(str(error)))
