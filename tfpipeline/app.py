@@ -57,7 +57,7 @@ def _serve(flags: argparse.Namespace) -> int:
     host = f"[{flags.host}]" if ":" in flags.host else flags.host
     address = f"http://{host}:{listener.getsockname()[1]}/"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that uploads are deleted
-    with tempfile.TemporaryDirectory(prefix="tfpipeline-") as folder, listener:
+    with tempfile.TemporaryDirectory(prefix="tfpipeline-page-") as folder, listener:
         app = build_app(scorers, Path(folder), flags.host, limits)
         settings = uvicorn.Config(
             app, log_level="warning", server_header=False, timeout_graceful_shutdown=2
