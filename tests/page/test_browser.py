@@ -190,7 +190,7 @@ def test_the_keyboard_is_enough(open_page, two_clips):
 
 def test_a_recording_of_the_browser_is_judged(open_page):
     page = open_page()
-    page.get_by_role("button", name="Record").click()
+    page.get_by_role("button", name="Record", exact=True).click()
     page.get_by_role("button", name="Stop and judge").wait_for()
     page.wait_for_timeout(1500)  # of sound
     page.get_by_role("button", name="Stop and judge").click()

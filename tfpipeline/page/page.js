@@ -172,10 +172,11 @@ function fill(body, file, result) {
       { class: "verdict" },
       many ? make("h3", {}, run.run) : null,
       make("p", { class: `headline ${run.verdict ?? ""}` }, run.headline),
-      run.percent ? make("p", {}, `Probability of a synthetic voice: ${run.percent}`) : null,
-      run.percent ? scale(run.probability) : null,
+      run.verdict && !withheld(run) ? make("p", {}, `Probability of a synthetic voice: ${run.percent}`) : null,
+      run.verdict && !withheld(run) ? scale(run.probability) : null,
       make("p", {}, run.meaning),
       run.detail ? make("p", { class: "quiet" }, run.detail) : null,
+      withheld(run) ? make("p", { class: "quiet" }, `On the whole, the probability of a synthetic voice would be: ${run.percent}`) : null,
     ),
   );
   body.append(make("div", { class: "verdicts" }, ...verdicts));
@@ -185,6 +186,9 @@ function fill(body, file, result) {
   body.append(player(file, result));
   for (const [number, run] of result.results.entries()) if (run.windows.length) body.append(why(file, number, many ? ` to ${run.run}` : ""));
 }
+
+/** Whether there is a score, but no verdict. */
+const withheld = (run) => run.verdict === "abstained";
 
 function scale(probability) {
   const filled = make("i");
@@ -235,7 +239,7 @@ function table(result, number) {
   const cells = about.runs.map((_, run) => {
     const own = result.results[run];
     if (!own) return make("td", {}, "Not judged");
-    return make("td", {}, make("b", { class: own.verdict ?? "" }, own.headline), own.percent && own.verdict !== "abstained" ? ` (synthetic: ${own.percent})` : "");
+    return make("td", {}, make("b", { class: own.verdict ?? "" }, own.headline), own.verdict && !withheld(own) ? ` (synthetic: ${own.percent})` : "");
   });
   const link = make("a", { href: `#result-${number}`, onclick: open }, result.name);
   rows.append(make("tr", {}, make("td", {}, link), make("td", {}, seconds === undefined ? "–" : clock(seconds)), ...cells));
