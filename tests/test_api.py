@@ -111,7 +111,7 @@ def test_fit_leaves_a_run(tiny_corpus, without_export, tmp_path, monkeypatch):
     scores = run.scores[run.scores["part"].isin(["train"])]
     auc = roc_auc_score(scores["label"] == "spoof", scores["score"])
     assert run.metrics["parts"]["train"]["auc"] == pytest.approx(auc)
-    config = tfp.load("small")._scorer.run.config
+    config = tfp.load("small").scorer.run.config
     assert (config.seed, config.training.epochs) == (3, 1)
     assert config.data.corpus == "manifest:clips.csv"
     assert "score" in run.detector.predict(clips["path"][0]).windows

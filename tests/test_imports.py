@@ -28,6 +28,7 @@ ORDER = (
     "prediction",
     "workflows",
     "api",
+    "page",
 )
 # On NumPy alone, and so open to everyone.
 LEAVES = {"tfpipeline.evaluation.metrics", "tfpipeline.runs", "tfpipeline.runs.layout"}

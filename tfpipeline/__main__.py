@@ -15,6 +15,7 @@ COMMANDS = {
     "corpus": "list, inspect, verify and cache data sets",
     "pretrain": "teach a speech encoder without labels",
     "extract": "write hand-made features as Parquet",
+    "app": "a page for the browser: verdicts in plain words",
 }
 
 

@@ -67,6 +67,7 @@ class Detector:
     Attributes:
         name: of the run.
         threshold: on scores; a recording is called spoof where score >= threshold.
+        scorer: gives the scores of windows, as the functions of `prediction` take it.
 
     Example:
         >>> detector = tfp.load("cnn")                    # doctest: +SKIP
@@ -75,11 +76,11 @@ class Detector:
     """
 
     def __init__(self, folder: str | os.PathLike, threshold: str | float | None = None):
-        self._scorer = LocalScorer(Path(folder), threshold)
-        self.name, self.threshold = self._scorer.name, self._scorer.threshold
+        self.scorer = LocalScorer(Path(folder), threshold)
+        self.name, self.threshold = self.scorer.name, self.scorer.threshold
 
     def __repr__(self) -> str:
-        return f"Detector({str(self._scorer.run.folder)!r})"
+        return f"Detector({str(self.scorer.run.folder)!r})"
 
     def predict(self, audio: Audio) -> Verdict:
         """Judges one recording.
@@ -99,7 +100,7 @@ class Detector:
         recording = self._read([_source(audio)])[0]
         if recording.error:
             raise recording.error
-        row = make_row(recording, self._scorer)
+        row = make_row(recording, self.scorer)
         channel, scores = recording.judged()
         places = channel.places(recording.window)
         windows = pd.DataFrame({"start": places[:, 0], "end": places[:, 1], "score": scores})
@@ -134,7 +135,7 @@ class Detector:
         with ProgressBar(paths) as bar:
             rows = []
             for recording in self._score([(path, path) for path in paths], bar.scored):
-                rows.append(make_row(recording, self._scorer))
+                rows.append(make_row(recording, self.scorer))
                 bar.judged()
         return pd.DataFrame(rows, columns=list(FIELDS))
 
@@ -153,7 +154,7 @@ class Detector:
         if recording.error:
             raise recording.error
         waveform = recording.judged_waveform()
-        run, network = self._scorer.run, self._scorer.detector
+        run, network = self.scorer.run, self.scorer.detector
         if not find_family(run.config.model.name).is_classical:
             return explain_window(network, waveform, self.threshold, mel_layer(run.config))
         return open_explainer(run.config.model.name, run.folder, network).explain(waveform)
@@ -176,16 +177,16 @@ class Detector:
         """
         from tfpipeline.serving.savedmodel import export_version
 
-        run = self._scorer.run
+        run = self.scorer.run
         base = run.folder / layout.SERVING if folder is None else Path(folder)
-        return export_version(run, self._scorer.detector, base, check=check)[0]
+        return export_version(run, self.scorer.detector, base, check=check)[0]
 
     def _read(self, sources: list[tuple[Any, str]]) -> list[Recording]:
         return list(self._score(sources, lambda seconds: None))
 
     def _score(self, sources: Iterable[tuple[Any, str]], progress: Callable[[float], None]):
-        readings = (Recording(source, name, self._scorer.window) for source, name in sources)
-        return score_files(readings, self._scorer, progress)
+        readings = (Recording(source, name, self.scorer.window) for source, name in sources)
+        return score_files(readings, self.scorer, progress)
 
 
 def _source(audio: Audio) -> tuple[str | bytes, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,28 @@ def draw_timeline(timeline: Timeline, path: Path) -> None:
         figure.savefig(partial, dpi=130)
 
 
+def spectrogram_png(spectrogram: np.ndarray) -> bytes:
+    """The spectrogram alone, without axes, coloured as in the picture.
+
+    Args:
+        spectrogram: dB, float (columns, n_mels).
+    Returns:
+        A PNG, one pixel a column and band.
+    """
+    from matplotlib.image import imsave
+
+    png = io.BytesIO()
+    level, lowest = _levels(spectrogram)
+    imsave(png, level.T, vmin=lowest, vmax=0, cmap="magma", origin="lower", format="png")
+    return png.getvalue()
+
+
+def _levels(spectrogram: np.ndarray) -> tuple[np.ndarray, float]:
+    """dB below the loudest, and the lowest of them that is shown."""
+    loudest, quietest = np.quantile(spectrogram, (0.999, 0.02))
+    return spectrogram - loudest, max(-RANGE_DB, quietest - loudest - 3)
+
+
 def _draw_scores(axes, timeline: Timeline) -> None:
     scores, threshold = timeline.scores, timeline.threshold
     # The last window begins before the one before it ends; its step begins there.
@@ -150,13 +173,13 @@ def _draw_mean(axes, edges: np.ndarray, scores: np.ndarray) -> None:
 
 def _draw_spectrogram(axes, timeline: Timeline) -> None:
     columns, bands = timeline.spectrogram.shape
-    loudest, quietest = np.quantile(timeline.spectrogram, (0.999, 0.02))
+    level, lowest = _levels(timeline.spectrogram)
     image = axes.imshow(
-        timeline.spectrogram.T - loudest,
+        level.T,
         origin="lower",
         aspect="auto",
         cmap="magma",
-        vmin=max(-RANGE_DB, quietest - loudest - 3),
+        vmin=lowest,
         vmax=0,
         extent=(0, columns * timeline.column_seconds, 0, bands),
         interpolation="bilinear" if columns < 500 else "antialiased",

@@ -79,7 +79,7 @@ def pretrain_encoder(
             training.batch_size,
             config.seed,
             int(done) * steps,
-            config.augment.speed,
+            config.augment,
         ).prefetch(tf.data.AUTOTUNE)
     )
     for epoch in range(int(done) + 1, training.epochs + 1):
