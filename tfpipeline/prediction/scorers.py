@@ -106,8 +106,8 @@ class RemoteScorer:
         self.name = contract["name"]
         self.window = contract["window_samples"]
         self.threshold = float(contract["threshold"]["value"])
-        own = contract["calibration"]
-        self.calibration = Calibration(*(float(own[key]) for key in ("a", "b", "prior")))
+        calibration = contract["calibration"]
+        self.calibration = Calibration(*(float(calibration[key]) for key in ("a", "b", "prior")))
         text = json.dumps(contract, sort_keys=True)
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
