@@ -29,7 +29,7 @@ class CommandParser(argparse.ArgumentParser):
         """As argparse's."""
         name = next(filter(_may_be_a_file, self._given), None)
         if name:
-            behind = any(not own.option_strings for own in self._actions)
+            behind = any(not action.option_strings for action in self._actions)
             message += (
                 f". A name that begins with a dash is read as a flag: write ./{name}"
                 f"{', or name the files behind --' if behind else ''}"

@@ -76,7 +76,7 @@ def _tune(flags: argparse.Namespace) -> int:
     summary = workflow.tune(config, plan, target, role, flags.resume, flags.overwrite)
     if summary is None:
         return OK  # a worker's; the chief prints it
-    print_result(summary, flags.json, lambda own: print_search(read_records(target), own))
+    print_result(summary, flags.json, lambda result: print_search(read_records(target), result))
     print(f"search: {target}   config: {target / 'best.yaml'}", file=sys.stderr)
     if trained is None:
         return OK

@@ -211,8 +211,8 @@ def _duplicate_lines(clips, fingerprints: list[np.ndarray], digests: list[str]) 
     label, names = clips["label"].to_numpy(str), clips["clip_id"].to_numpy(str)
     first: dict[str, int] = {}
     across, both_labels = [], []
-    for place, own in enumerate(digests):
-        earlier = first.setdefault(own, place)
+    for place, content in enumerate(digests):
+        earlier = first.setdefault(content, place)
         if side[earlier] != side[place]:
             across.append((earlier, place))
         if label[earlier] != label[place]:
@@ -258,15 +258,15 @@ def _side_lines(clips: pd.DataFrame) -> list[dict]:
 
 def _contrast(values: pd.Series, labels: np.ndarray, category: bool) -> str:
     """What a cue is like in each class, in a few words."""
-    said = []
+    phrases = []
     for name, label in LABELS.items():
-        own = values[labels == label]
+        group = values[labels == label]
         if category:
-            common, number = Counter(own.astype(str)).most_common(1)[0]
-            said.append(f"{name} {100 * number / len(own):.0f} % {common}")
+            common, number = Counter(group.astype(str)).most_common(1)[0]
+            phrases.append(f"{name} {100 * number / len(group):.0f} % {common}")
         else:
-            said.append(f"{name} median {own.median():.4g}")
-    return ", ".join(said)
+            phrases.append(f"{name} median {group.median():.4g}")
+    return ", ".join(phrases)
 
 
 def _log_odds(labels: np.ndarray) -> float:

@@ -62,7 +62,7 @@ def near_duplicates(
     if not len(fingerprints):
         return []
     side = np.unique(np.asarray(sides, dtype=str), return_inverse=True)[1]
-    lengths = np.array([len(own) for own in fingerprints])
+    lengths = np.array([len(prints) for prints in fingerprints])
     bits = np.concatenate(fingerprints)
     clip = np.repeat(np.arange(len(lengths)), lengths)
     place = np.arange(len(bits)) - np.repeat(np.cumsum(lengths) - lengths, lengths)

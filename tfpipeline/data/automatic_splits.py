@@ -54,12 +54,12 @@ def split_by_best_group(
             counts = _distinct(named, clips["part"])
             whole = len(clips[["part", "label"]].drop_duplicates()) == len(SHARES) * classes
             if whole and counts.min() >= least:
-                said = ", ".join(f"{part} {number}" for part, number in counts.items())
-                said = f"split by {noun}: {counts.sum()} {noun}s ({said})"
+                summary = ", ".join(f"{part} {number}" for part, number in counts.items())
+                summary = f"split by {noun}: {counts.sum()} {noun}s ({summary})"
                 if columns and len(named) < len(clips):
                     alone = len(clips) - len(named)
-                    said += f"; {alone} clips tell no {noun} and are assigned alone"
-                return clips, "; ".join([said, *aside])
+                    summary += f"; {alone} clips tell no {noun} and are assigned alone"
+                return clips, "; ".join([summary, *aside])
         if columns:
             aside.append(
                 f"the {named.nunique()} {noun}s are too few to give every part both classes, so "

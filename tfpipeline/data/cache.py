@@ -141,10 +141,10 @@ def free_bytes(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")
     for limit, used, stat in GROUPS:
         try:
             most = int((groups / limit).read_text("ascii"))  # "max" is no limit
-            taken = int((groups / used).read_text("ascii"))
+            in_use = int((groups / used).read_text("ascii"))
             # Pages of files that were read count as used, but make room at once.
             rows = dict(line.split() for line in (groups / stat).read_text("ascii").splitlines())
-            free.append(most - taken + int(rows.get("inactive_file", 0)))
+            free.append(most - in_use + int(rows.get("inactive_file", 0)))
         except (OSError, ValueError):
             continue
     return max(0, min(free))

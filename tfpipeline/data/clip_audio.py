@@ -52,15 +52,15 @@ class Audio:
         Args:
             rows: int or bool array, as NumPy indexes with.
         """
-        taken = np.arange(self.n_clips)[rows]
-        chosen = tf.constant(taken)
+        kept = np.arange(self.n_clips)[rows]
+        chosen = tf.constant(kept)
         remarks = {
-            place: self.remarks[row] for place, row in enumerate(taken) if row in self.remarks
+            place: self.remarks[row] for place, row in enumerate(kept) if row in self.remarks
         }
         return Audio(
             lambda index: self.waveform(tf.gather(chosen, index)),
             len(chosen),
-            None if self.channels is None else self.channels[taken],
+            None if self.channels is None else self.channels[kept],
             remarks,
             self.lost,
         )
@@ -113,8 +113,8 @@ def _open_in_memory(clips: pd.DataFrame, decoded: DecodedFiles, most: int | None
         total += stored[0].nbytes
         if most is not None and total > most:
             _tell_spill(decoded, total, len(clips) * total // (index + 1))
-            for own, earlier in held.items():
-                decoded.write(own, *earlier)
+            for place, earlier in held.items():
+                decoded.write(place, *earlier)
             held = None
 
     screening = screen_clips(clips["path"].tolist(), keep)

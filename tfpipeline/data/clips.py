@@ -102,8 +102,8 @@ def _refuse_repeated(clips: pd.DataFrame, source: str) -> None:
     if not repeated.any():
         return
     ids = clips.loc[repeated, "clip_id"].drop_duplicates()
-    own = clips.loc[clips["clip_id"].isin(ids), ["clip_id", "label"]].drop_duplicates()
-    both = own.loc[own["clip_id"].duplicated(), "clip_id"]
+    named = clips.loc[clips["clip_id"].isin(ids), ["clip_id", "label"]].drop_duplicates()
+    both = named.loc[named["clip_id"].duplicated(), "clip_id"]
     # What contradicts itself comes first: of the others, one row may simply be dropped.
     shown = ", ".join(map(str, [*both, *ids[~ids.isin(both)]][:3]))
     differ = (

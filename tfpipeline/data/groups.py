@@ -195,7 +195,7 @@ def split_groups(
         stratum_of.setdefault(group, stratum)
     parts = {}
     for stratum in sorted(set(stratum_of.values())):
-        members = [group for group, own in stratum_of.items() if own == stratum]
+        members = [group for group, other in stratum_of.items() if other == stratum]
         members.sort(key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
         start, cumulated = 0, 0.0
         for part, share in shares.items():

@@ -33,7 +33,7 @@ def corpus_labels(names: Sequence[str]) -> list[str]:
         else Path(name.partition(":")[2]).stem or key
         for key, name in zip(keys, names, strict=True)
     ]
-    return [own if short.count(own) == 1 else name for own, name in zip(short, names, strict=True)]
+    return [key if short.count(key) == 1 else name for key, name in zip(short, names, strict=True)]
 
 
 def mix_corpora(
@@ -100,12 +100,12 @@ def training_rows(clips: pd.DataFrame, balance: str, seed: int) -> np.ndarray:
     codes, _ = pd.factorize(cells)
     most = np.bincount(codes).max()
     random = np.random.default_rng(seed)
-    taken = []
+    drawn = []
     for cell in range(codes.max() + 1):
-        own = rows[codes == cell]
-        copies, rest = divmod(int(most), len(own))
-        taken += [np.tile(own, copies), random.choice(own, rest, replace=False)]
-    return np.sort(np.concatenate(taken))
+        in_cell = rows[codes == cell]
+        copies, rest = divmod(int(most), len(in_cell))
+        drawn += [np.tile(in_cell, copies), random.choice(in_cell, rest, replace=False)]
+    return np.sort(np.concatenate(drawn))
 
 
 def draw_weights(clips: pd.DataFrame) -> np.ndarray:

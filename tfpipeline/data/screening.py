@@ -111,7 +111,7 @@ def screen_once(paths: Sequence[str], folder: Path | None = None) -> Screening:
         known = json.loads(answer.read_text("utf-8"))
         screening = Screening(
             channels={int(index): n for index, n in known["channels"].items()},
-            remarks={int(index): tuple(own) for index, own in known["remarks"].items()},
+            remarks={int(index): tuple(lines) for index, lines in known["remarks"].items()},
         )
         again = known["failed"]
         for index, found in zip(again, _decoded([paths[index] for index in again]), strict=True):
@@ -154,8 +154,8 @@ def drop_skipped(clips: pd.DataFrame, reasons: dict[int, str]) -> tuple[pd.DataF
 
 def skipped_table(paths: Sequence[str], reasons: Sequence[str]) -> pd.DataFrame:
     """The table `path, reason`; a reason's own mention of its path is left out."""
-    told = [why.removeprefix(f"{path}: ") for path, why in zip(paths, reasons, strict=True)]
-    return pd.DataFrame({"path": list(paths), "reason": told}, dtype=object)
+    shortened = [why.removeprefix(f"{path}: ") for path, why in zip(paths, reasons, strict=True)]
+    return pd.DataFrame({"path": list(paths), "reason": shortened}, dtype=object)
 
 
 def _decoded(paths: Sequence[str]) -> Iterator[Decoded | str]:

@@ -42,7 +42,7 @@ def split_clips(clips: pd.DataFrame, split: SplitConfig, source: str) -> tuple[p
     shares = dict(zip(SHARES, split.shares, strict=True))
     if split.rule == "random":
         parts = random_parts(_strata(clips, split.stratify, source), shares, split.seed)
-        said = "split at random, clip by clip, by scikit-learn"
+        how = "split at random, clip by clip, by scikit-learn"
         groups, by = clips["clip_id"], ()
     else:
         by = split.columns
@@ -51,20 +51,20 @@ def split_clips(clips: pd.DataFrame, split: SplitConfig, source: str) -> tuple[p
             folds = k_folds(clips, groups, split, source)
             parts = _parts_of_fold(folds, split.fold, split.folds)
             shares = {part: shares[part] for part in SHARES}
-            said = f"fold {split.fold} of {split.folds}"
+            how = f"fold {split.fold} of {split.folds}"
         elif split.rule == "stable":
-            parts, said = assign_groups(groups, shares, split.seed), "split"
+            parts, how = assign_groups(groups, shares, split.seed), "split"
         else:
             strata = _strata(clips, split.stratify, source)
             of_group = fill_parts(groups, strata, clips["label"], shares, split.seed)
-            parts, said = groups.map(of_group).to_numpy(), "split"
-        said += f" by {' and '.join(by)}" if by else " by file"
-        said += f", {split.rule}, seed {split.seed}"
+            parts, how = groups.map(of_group).to_numpy(), "split"
+        how += f" by {' and '.join(by)}" if by else " by file"
+        how += f", {split.rule}, seed {split.seed}"
     clips = clips.assign(part=parts)
     refuse_one_sided(clips, groups, by, source)
     number = groups.groupby(parts).nunique().reindex(list(SHARES), fill_value=0)
-    told = ", ".join(f"{part} {n}" for part, n in number.items())
-    return clips, f"{said}: {number.sum()} {'groups' if by else 'files'} ({told})"
+    counts = ", ".join(f"{part} {n}" for part, n in number.items())
+    return clips, f"{how}: {number.sum()} {'groups' if by else 'files'} ({counts})"
 
 
 def kept_apart(data: DataConfig) -> tuple[str, ...]:
@@ -159,9 +159,9 @@ def refuse_one_sided(
         lacking = [label for label in LABELS if (part, label) not in found]
         if not lacking:
             continue
-        own = groups[clips["label"] == lacking[0]]
-        sizes = own.value_counts()
-        shown = ", ".join(f"{name} ({n} of {len(own)} clips)" for name, n in sizes[:3].items())
+        of_label = groups[clips["label"] == lacking[0]]
+        sizes = of_label.value_counts()
+        shown = ", ".join(f"{name} ({n} of {len(of_label)} clips)" for name, n in sizes[:3].items())
         by_what = " and ".join(by) or "file"
         state = "stays empty" if len(lacking) == 2 else f"gets no {lacking[0]} clip"
         held = (

@@ -93,10 +93,10 @@ def _decoders() -> list[Callable[[tf.Tensor], tf.Tensor]]:
 
         tfio.audio.decode_mp3  # noqa: B018 - loads the library
     except (ImportError, NotImplementedError) as error:
-        said = str(error).splitlines()[0]
+        message = str(error).splitlines()[0]
         raise ValueError(
             "data.decoder tensorflow_io needs the package of that name, whose last release works "
-            f"with TensorFlow 2.17. Received: TensorFlow {tf.__version__} ({said:.80}). Install "
+            f"with TensorFlow 2.17. Received: TensorFlow {tf.__version__} ({message:.80}). Install "
             "requirements.txt, or --set data.decoder=auto"
         ) from None
 

@@ -73,10 +73,10 @@ def bootstrap(
     n_groups, group = int(group.max()) + 1, group[order]
     aucs, eers = np.full(rounds, np.nan), np.full(rounds, np.nan)
     for number, weight in enumerate(_draws(n_groups, rounds, seed)):
-        own = weight[group]
+        clip_weight = weight[group]
         # Of each distinct score: the mass of spoofs and of all up to and with it.
-        spoofs = np.cumsum(np.where(spoof, own, 0.0))[last]
-        bonafides = np.cumsum(own)[last] - spoofs
+        spoofs = np.cumsum(np.where(spoof, clip_weight, 0.0))[last]
+        bonafides = np.cumsum(clip_weight)[last] - spoofs
         n_spoof, n_bonafide = spoofs[-1], bonafides[-1]
         if not n_spoof or not n_bonafide:
             continue

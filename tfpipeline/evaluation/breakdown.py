@@ -68,9 +68,9 @@ def break_down(
     for column in _columns(scores, by):
         found = groups.setdefault(column, {})
         for part, rows in _parts(scores):
-            for value, own in group_rows(rows, column):
+            for value, group in group_rows(rows, column):
                 where = f"{part}, {column} {value}"
-                found.setdefault(value, {})[part] = small.short(own, where)
+                found.setdefault(value, {})[part] = small.short(group, where)
     return {
         "schema": 1,
         "run": run,
@@ -144,8 +144,8 @@ def _columns(scores: pd.DataFrame, by: Sequence[str]) -> list[str]:
 def _macro(values: dict[str, dict[str, dict]]) -> dict[str, dict]:
     """Of each part the plain mean over a column's values that have both classes."""
     means = {}
-    for part in dict.fromkeys(part for own in values.values() for part in own):
-        rows = [own[part] for own in values.values() if part in own]
+    for part in dict.fromkeys(part for by_part in values.values() for part in by_part):
+        rows = [by_part[part] for by_part in values.values() if part in by_part]
         rows = [row for row in rows if row["auc"] is not None]
         means[part] = {
             "n_values": len(rows),
@@ -170,8 +170,8 @@ def remark_notes(parts: pd.Series, remarks: dict[int, tuple[str, ...]]) -> list[
     """
     counts: dict[str, Counter] = defaultdict(Counter)
     examples: dict[str, str] = {}
-    for row, own in remarks.items():
-        for remark in own:
+    for row, lines in remarks.items():
+        for remark in lines:
             kind, _, what = remark.partition(": ")
             counts[kind][parts.iloc[row]] += 1
             examples.setdefault(kind, what)
@@ -186,8 +186,8 @@ def write_remarks(path: Path, table: pd.DataFrame, remarks: dict[int, tuple[str,
     """Writes `path, part, remark`, one row a remark; no file where there is none."""
     rows = [
         (table["path"].iloc[row], table["part"].iloc[row], remark)
-        for row, own in sorted(remarks.items())
-        for remark in own
+        for row, lines in sorted(remarks.items())
+        for remark in lines
     ]
     if rows:
         write_table(path, pd.DataFrame(rows, columns=["path", "part", "remark"]))

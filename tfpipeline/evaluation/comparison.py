@@ -38,7 +38,7 @@ def compare(one: pd.DataFrame, other: pd.DataFrame, rounds: int = ROUNDS) -> dic
     groups, _ = resampling_groups(both)
     scores = both["score"].to_numpy(), both["score_other"].to_numpy()
     difference = roc_auc(labels, scores[0]) - roc_auc(labels, scores[1])
-    draws = [bootstrap_auc(labels, own, groups, rounds) for own in scores]
+    draws = [bootstrap_auc(labels, run_scores, groups, rounds) for run_scores in scores]
     low, high = interval(draws[0] - draws[1], difference) or (None, None)
     return {"n_clips": len(both), "difference": difference, "low": low, "high": high}
 
@@ -55,9 +55,9 @@ def compare_runs(tables: Mapping[str, pd.DataFrame], part: str) -> list[dict]:
     """
     rows = {run: _rows(table, part) for run, table in tables.items()}
     aucs = {
-        run: roc_auc(own["label"].map(LABELS).to_numpy(), own["score"].to_numpy())
-        for run, own in rows.items()
-        if own["label"].nunique() == 2
+        run: roc_auc(table["label"].map(LABELS).to_numpy(), table["score"].to_numpy())
+        for run, table in rows.items()
+        if table["label"].nunique() == 2
     }
     if not aucs:
         return []
@@ -100,7 +100,8 @@ def common_part(tables: Mapping[str, pd.DataFrame]) -> str:
         raise ValueError(
             "models are compared on one part. Received: tables without a common one: "
             + "; ".join(
-                f"{run}: {', '.join(sorted(own))}" for run, own in zip(tables, found, strict=True)
+                f"{run}: {', '.join(sorted(parts))}"
+                for run, parts in zip(tables, found, strict=True)
             )
         )
     return next((part for part in ("test", "all") if part in shared), sorted(shared)[0])

@@ -124,8 +124,8 @@ class Evaluator:
             self.notes.append(f"{where}: fewer than {FEWEST_GROUPS} {noun}, so no intervals")
             return
         draws = bootstrap(labels, scores, groups, self.rounds)
-        for name, own in zip(("auc", "eer"), draws, strict=True):
-            found = interval(own, figures[name])
+        for name, draw in zip(("auc", "eer"), draws, strict=True):
+            found = interval(draw, figures[name])
             if found is None:
                 self.notes.append(
                     f"{where}: too few {noun} for an interval; most draws hold one class only"

@@ -114,14 +114,14 @@ def _join(
         scores["clip_id"].tolist(), labels["clip_id"].tolist(), source, str(key)
     )
     # The key's ids, so that files of several systems are of the same clips.
-    told = labels.drop(columns=list(NUMBERS[1:]), errors="ignore").iloc[rows]
-    told = told.set_axis(scores.index)
-    if "label" in scores and (scores["label"] != told["label"]).any():
-        row = int(np.flatnonzero(scores["label"] != told["label"])[0])
+    labelled = labels.drop(columns=list(NUMBERS[1:]), errors="ignore").iloc[rows]
+    labelled = labelled.set_axis(scores.index)
+    if "label" in scores and (scores["label"] != labelled["label"]).any():
+        row = int(np.flatnonzero(scores["label"] != labelled["label"])[0])
         raise ValueError(
             f"{source}, row {row + 1}: a label is that of the key. Received: "
             f"{scores['clip_id'].iloc[row]}, {scores['label'].iloc[row]} here and "
-            f"{told['label'].iloc[row]} in {key}."
+            f"{labelled['label'].iloc[row]} in {key}."
         )
     chosen = choose_subset(labels, subset, str(key)).to_numpy()
     if not chosen.all():
@@ -130,7 +130,7 @@ def _join(
         notes.append(f"subset {subset or DEFAULT_SUBSET}: {count}{why}")
     kept = chosen[rows]
     unscored = int(chosen.sum() - kept.sum())
-    return told.assign(score=scores["score"])[kept], unscored, notes
+    return labelled.assign(score=scores["score"])[kept], unscored, notes
 
 
 def _checked(scores: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -150,12 +150,12 @@ def match_ids(
         for place in lacking:
             steps = _steps(ids[place])
             found = [
-                (_common(steps, own), row, own)
-                for row, own in by_name.get(steps[0], ())
-                if not _contradict(steps, own)
+                (_common(steps, other), row, other)
+                for row, other in by_name.get(steps[0], ())
+                if not _contradict(steps, other)
             ]
             best = max((common for common, _, _ in found), default=0)
-            meant = [(row, own) for common, row, own in found if common == best]
+            meant = [(row, other) for common, row, other in found if common == best]
             if len(meant) > 1:
                 raise ValueError(
                     f"{source}, row {place + 1}: a scored clip is one clip of the key. Received: "

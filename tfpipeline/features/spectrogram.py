@@ -63,6 +63,6 @@ class LongSpectrogram:
                 self._width *= 2
                 continue
             count = min(len(self._frames) // self._width, MOST_COLUMNS - len(self._columns))
-            taken = self._frames[: count * self._width].reshape(count, self._width, N_MELS)
-            self._columns = np.concatenate([self._columns, taken.mean(axis=1)])
+            block = self._frames[: count * self._width].reshape(count, self._width, N_MELS)
+            self._columns = np.concatenate([self._columns, block.mean(axis=1)])
             self._frames = self._frames[count * self._width :]

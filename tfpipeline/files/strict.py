@@ -143,6 +143,6 @@ def _mistake(kind: type[Section], raw: Any, detail: Mapping[str, Any], prefix: s
 
 def _sections(hint: Any) -> Iterator[type[Section]]:
     """The section that a type is, or may be beside null."""
-    for own in (hint, *typing.get_args(hint)):
-        if isinstance(own, type) and issubclass(own, Section):
-            yield own
+    for part in (hint, *typing.get_args(hint)):
+        if isinstance(part, type) and issubclass(part, Section):
+            yield part

@@ -40,9 +40,9 @@ class Explanation:
         """One line: the features that did most for each side."""
         sides = []
         for name, sign in (("fake", 1), ("human", -1)):
-            own = self.table[sign * self.table["contribution"] > 0].head(IN_WORDS)
-            told = ", ".join(f"{r.feature} {r.contribution:+.2f}" for r in own.itertuples())
-            sides.append(f"towards {name}: {told or 'nothing'}")
+            rows = self.table[sign * self.table["contribution"] > 0].head(IN_WORDS)
+            words = ", ".join(f"{r.feature} {r.contribution:+.2f}" for r in rows.itertuples())
+            sides.append(f"towards {name}: {words or 'nothing'}")
         return "; ".join(sides)
 
 
@@ -128,13 +128,13 @@ def open_explainer(model: str, folder: Path, detector: DetectorModel) -> Explain
         ValueError: a model whose scores cannot be taken apart, or its file is missing or another.
     """
     if find_family(model).explained != "contributions":
-        known = (name for name, own in FAMILIES.items() if own.explained == "contributions")
+        known = (name for name, family in FAMILIES.items() if family.explained == "contributions")
         raise ValueError(
             f"scores can be taken apart of {', '.join(known)}. Received: a run of {model}."
         )
-    own = read_environment(folder).get("own_file")
-    if not own:
+    record = read_environment(folder).get("own_file")
+    if not record:
         return Explainer(detector)
-    path = folder / Path(own["file"]).name
-    check_own_file(path, own["sha256"])
+    path = folder / Path(record["file"]).name
+    check_own_file(path, record["sha256"])
     return Explainer(detector, path)

@@ -78,7 +78,7 @@ def _audio_below(folder: str, others: list[str]) -> Iterator[str]:
     Names of files that are left out for their extensions go to `others`.
     """
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(own for own in folders if not own.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(files):
             if file.startswith("."):
                 continue

@@ -115,7 +115,7 @@ class Recording:
         """Of a finished file, the channel that looks most like spoof, and its windows' scores."""
         ends = np.cumsum([len(channel.silent) for channel in self.channels])
         scores = np.split(np.array(self.scores), ends[:-1])
-        highest = int(np.argmax([own.mean() for own in scores]))
+        highest = int(np.argmax([channel_scores.mean() for channel_scores in scores]))
         return self.channels[highest], scores[highest]
 
     def judged_waveform(self) -> np.ndarray:
@@ -131,7 +131,7 @@ class Recording:
                 self.channels.append(channel)
                 heard = _heard(channel, recording.blocks(number))
                 for windows in stream_windows(heard, self.window):
-                    channel.silent += [max(own.max(), -own.min()) < SILENT_PEAK for own in windows]
+                    channel.silent += [max(row.max(), -row.min()) < SILENT_PEAK for row in windows]
                     yield windows
                 channel.activity.end()
 

@@ -40,7 +40,7 @@ def csv_line(row: dict[str, Any] | None = None) -> str:
     else:
         cells = {key: "" if row[key] is None else row[key] for key in FIELDS}
         cells["evidence"] = " ".join(
-            f"{own['start']!r}-{own['end']!r}:{own['score']!r}" for own in row["evidence"]
+            f"{entry['start']!r}-{entry['end']!r}:{entry['score']!r}" for entry in row["evidence"]
         )
         cells["remarks"] = "; ".join(row["remarks"])
         writer.writerow(cells.values())
@@ -68,7 +68,7 @@ class TableLines:
         if row["score"] is None:
             return self._line(row["path"], "-", "-", "-", "-", row["status"])
         remark = row["reason"] or ", ".join(
-            f"{own['start']:.1f}-{own['end']:.1f} s" for own in row["evidence"]
+            f"{entry['start']:.1f}-{entry['end']:.1f} s" for entry in row["evidence"]
         )
         return self._line(
             row["path"],

@@ -112,8 +112,8 @@ class RemoteScorer:
         self.window = contract["window_samples"]
         offered = contract.get("thresholds", {"eer": contract["threshold"]})
         self.threshold = choose_threshold(threshold, offered, url)
-        own = contract["calibration"]
-        self.calibration = Calibration(*(float(own[key]) for key in ("a", "b", "prior")))
+        calibration = contract["calibration"]
+        self.calibration = Calibration(*(float(calibration[key]) for key in ("a", "b", "prior")))
         text = json.dumps(contract, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         self.fingerprint = _with_threshold(digest, threshold)

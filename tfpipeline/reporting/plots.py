@@ -112,16 +112,16 @@ def reliability_chart(rows: pd.DataFrame) -> str | None:
 
 def bars_chart(figures: Sequence[tuple[str, dict]]) -> str | None:
     """AUC of each group with its 95 % interval; None where no group has one."""
-    shown = [(name, own) for name, own in figures if own["auc"] is not None]
+    shown = [(name, group) for name, group in figures if group["auc"] is not None]
     if not shown:
         return None
     axes = _axes((9.2, 0.9 + 0.32 * len(shown)))
-    for place, (_, own) in enumerate(reversed(shown)):
-        axes.plot(own["auc"], place, "o", color=COLOURS[0])
-        if own["auc_low"] is not None:
-            axes.plot([own["auc_low"], own["auc_high"]], [place, place], color=COLOURS[0])
+    for place, (_, group) in enumerate(reversed(shown)):
+        axes.plot(group["auc"], place, "o", color=COLOURS[0])
+        if group["auc_low"] is not None:
+            axes.plot([group["auc_low"], group["auc_high"]], [place, place], color=COLOURS[0])
     axes.axvline(0.5, color="0.7", linestyle=":")
-    low = min(0.45, *(own["auc_low"] or own["auc"] for _, own in shown))
+    low = min(0.45, *(group["auc_low"] or group["auc"] for _, group in shown))
     axes.set(
         yticks=range(len(shown)),
         xlim=(max(-0.02, low - 0.05), 1.02),

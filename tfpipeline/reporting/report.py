@@ -73,22 +73,22 @@ def write_report(path: Path, judged: Sequence[Evaluation], compared: Sequence[di
     )
     page.filters |= {"auc_text": auc_text, "percent": percent, "number": _number}
     content = page.get_template(TEMPLATE.name).render(
-        title=", ".join(own.metrics["run"] for own in judged),
-        data=", ".join(dict.fromkeys(own.metrics["data"] for own in judged)),
+        title=", ".join(evaluation.metrics["run"] for evaluation in judged),
+        data=", ".join(dict.fromkeys(evaluation.metrics["data"] for evaluation in judged)),
         honesty=HONESTY,
         leaderboard=_leaderboard(judged, compared) if len(judged) > 1 else None,
-        models=[_model(own) for own in judged],
+        models=[_model(evaluation) for evaluation in judged],
         most_bars=MOST_BARS,
     )
     write_text(path, content.strip() + "\n")
 
 
 def _leaderboard(judged: Sequence[Evaluation], compared: Sequence[dict]) -> dict:
-    tables = {own.metrics["run"]: own.table for own in judged}
+    tables = {evaluation.metrics["run"]: evaluation.table for evaluation in judged}
     part = common_part(tables)
     difference = {row["run"]: row for row in compared}
     rows = []
-    for metrics in ranked([own.metrics for own in judged], part):
+    for metrics in ranked([evaluation.metrics for evaluation in judged], part):
         figures = metrics["parts"][part]
         row = difference.get(metrics["run"])
         cell = "–"
@@ -97,9 +97,9 @@ def _leaderboard(judged: Sequence[Evaluation], compared: Sequence[dict]) -> dict
         rates = (percent(figures[name]) for name in ("eer", "miss_rate", "false_alarm_rate"))
         rows.append([metrics["run"], auc_text(figures), *rates, cell])
     curves = {
-        own.metrics["run"]: _rows(own, part)
-        for own in judged
-        if own.metrics["parts"][part]["auc"] is not None
+        evaluation.metrics["run"]: _rows(evaluation, part)
+        for evaluation in judged
+        if evaluation.metrics["parts"][part]["auc"] is not None
     }
     return {
         "part": part,
@@ -109,32 +109,36 @@ def _leaderboard(judged: Sequence[Evaluation], compared: Sequence[dict]) -> dict
     }
 
 
-def _model(own: Evaluation) -> dict:
+def _model(evaluation: Evaluation) -> dict:
     """What the page shows of one model."""
-    metrics, shown = own.metrics, _shown_part(own)
-    rows = _rows(own, shown)
+    metrics, shown = evaluation.metrics, _shown_part(evaluation)
+    rows = _rows(evaluation, shown)
     curves = {}
     if metrics["parts"][shown]["auc"] is not None:
         curves = {
-            part: _rows(own, part)
+            part: _rows(evaluation, part)
             for part in metrics["parts"]
             if part != "train" and metrics["parts"][part]["auc"] is not None
         } or {shown: rows}
-    scored = pd.concat([_rows(own, part) for part in metrics["parts"] if part != "train"] or [rows])
+    scored = pd.concat(
+        [_rows(evaluation, part) for part in metrics["parts"] if part != "train"] or [rows]
+    )
     scored = scored.drop_duplicates("clip_id")
     return {
         "metrics": metrics,
         "shown": shown,
-        "config": own.config,
+        "config": evaluation.config,
         "curves": curves and curve_charts(curves),
         "histogram": histogram_chart(
             scored, metrics["threshold"] and metrics["threshold"]["value"]
         ),
         "reliability": reliability_chart(rows),
         "groups": _groups(metrics),
-        "importances": [] if own.importances is None else _importances(own.importances),
-        "robustness": own.robustness and robustness_chart(own.robustness),
-        "worst": worst_clips(scored, explain=own.explain),
+        "importances": []
+        if evaluation.importances is None
+        else _importances(evaluation.importances),
+        "robustness": evaluation.robustness and robustness_chart(evaluation.robustness),
+        "worst": worst_clips(scored, explain=evaluation.explain),
     }
 
 
@@ -165,16 +169,16 @@ def _importances(table: pd.DataFrame) -> list[tuple[str, str]]:
     return out
 
 
-def _shown_part(own: Evaluation) -> str:
+def _shown_part(evaluation: Evaluation) -> str:
     """The part that the headline speaks of."""
-    parts = own.metrics["parts"]
+    parts = evaluation.metrics["parts"]
     order = ["test", "all", *parts]
     return next((p for p in order if p in parts and parts[p]["auc"] is not None), next(iter(parts)))
 
 
-def _rows(own: Evaluation, part: str) -> pd.DataFrame:
-    named = part == "all" and part not in set(own.table["part"])
-    return part_rows(own.table, "-" if named else part)
+def _rows(evaluation: Evaluation, part: str) -> pd.DataFrame:
+    named = part == "all" and part not in set(evaluation.table["part"])
+    return part_rows(evaluation.table, "-" if named else part)
 
 
 def _number(value: float | None) -> str:

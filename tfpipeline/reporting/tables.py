@@ -21,9 +21,9 @@ def print_summary(metrics: dict) -> None:
     attacks = metrics["groups"].get("attack", {})
     for part, figures in metrics["parts"].items():
         table.add_row(part, "all", *_cells(figures), style="bold")
-        own = {attack: parts[part] for attack, parts in attacks.items() if part in parts}
-        if len(own) > 1 or part == "unseen":
-            for attack, group in own.items():
+        by_attack = {attack: parts[part] for attack, parts in attacks.items() if part in parts}
+        if len(by_attack) > 1 or part == "unseen":
+            for attack, group in by_attack.items():
                 table.add_row("", _text(attack), *_cells(group))
     console.print(table)
     for column, values in metrics["groups"].items():
@@ -53,12 +53,12 @@ def print_leaderboard(
     table = _table(f"{len(metrics)} models on {metrics[0]['data']}, by AUC on {part}", ("model",))
     table.add_column("best is above by", justify="right", no_wrap=True)
     difference = {row["run"]: row for row in compared}
-    for own in ranked(metrics, part):
-        row = difference.get(own["run"])
+    for entry in ranked(metrics, part):
+        row = difference.get(entry["run"])
         cell = "-" if row is None else _signed(row)
-        figures = own["parts"].get(part)
+        figures = entry["parts"].get(part)
         cells = _cells(figures) if figures else ["-"] * 5
-        table.add_row(_text(own["run"]), *cells, cell)
+        table.add_row(_text(entry["run"]), *cells, cell)
     console = _console()
     console.print(table)
     if warning:
@@ -82,15 +82,15 @@ def print_comparison(metrics: Sequence[dict], seconds: dict[str, float]) -> None
     )
     for name in ("model", "validation", "test", "unseen", "fitting"):
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
-    for own in ranked(metrics, "test"):
-        validation = own["parts"]["validation"]["auc"]
-        test, unseen = (own["parts"].get(part) for part in ("test", "unseen"))
+    for entry in ranked(metrics, "test"):
+        validation = entry["parts"]["validation"]["auc"]
+        test, unseen = (entry["parts"].get(part) for part in ("test", "unseen"))
         table.add_row(
-            _text(own["run"]),
+            _text(entry["run"]),
             "-" if validation is None else f"{validation:.3f}",
             auc_text(test) if test else "-",
             auc_text(unseen) if unseen else "-",
-            f"{seconds[own['run']]:.1f} s",
+            f"{seconds[entry['run']]:.1f} s",
         )
     console = _console()
     console.print(table)
@@ -105,8 +105,8 @@ def print_comparison(metrics: Sequence[dict], seconds: dict[str, float]) -> None
 def print_evaluations(content: dict) -> None:
     """Prints what `metrics.json` holds: one summary, or one of each and a leaderboard."""
     metrics = content.get("runs", [content])
-    for own in metrics:
-        print_summary(own)
+    for entry in metrics:
+        print_summary(entry)
     if len(metrics) > 1:
         print_leaderboard(metrics, content["part"], content["compared"], content["warning"])
 
@@ -149,8 +149,8 @@ def print_notes(table: object, notes: Sequence[str]) -> None:
 def ranked(metrics: Sequence[dict], part: str) -> list[dict]:
     """Contents of `metrics.json`, the highest AUC on `part` first; without one they come last."""
 
-    def auc(own: dict) -> float:
-        figures = own["parts"].get(part) or {}
+    def auc(entry: dict) -> float:
+        figures = entry["parts"].get(part) or {}
         return -1.0 if figures.get("auc") is None else figures["auc"]
 
     return sorted(metrics, key=auc, reverse=True)
@@ -193,7 +193,7 @@ def _table(title: str, names: Sequence[str]):
 def _group_table(column: str, values: dict, metrics: dict):
     """One column's values in each part, and their plain mean."""
     table = _table(f"by {column}", (column, "part"))
-    rows = [(value, part, own[part]) for value, own in values.items() for part in own]
+    rows = [(value, part, by_part[part]) for value, by_part in values.items() for part in by_part]
     rows = [row for row in rows if row[1] != "train"]
     for value, part, figures in rows[:MOST_ROWS]:
         table.add_row(_text(value), part, *_cells(figures))

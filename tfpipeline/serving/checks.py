@@ -73,10 +73,10 @@ def check_export(run: Run, version: Path) -> Checked:
     expected = clips["score"].to_numpy()
     others = {
         "serving_default": np.concatenate(
-            [_scores(loaded.signatures["serving_default"](waveform=own[None])) for own in first]
+            [_scores(loaded.signatures["serving_default"](waveform=clip[None])) for clip in first]
         ),
         "audio_bytes": _scores(
-            loaded.signatures["audio_bytes"](audio=tf.constant([wav_bytes(own) for own in first]))
+            loaded.signatures["audio_bytes"](audio=tf.constant([wav_bytes(clip) for clip in first]))
         ),
     }
     differences = np.abs(received - expected)
@@ -124,8 +124,8 @@ def _means(signature: Callable, waveforms: list[np.ndarray], window: int) -> np.
         signature(windows=windows[at : at + WINDOWS_AT_ONCE])["score"].numpy()
         for at in range(0, len(windows), WINDOWS_AT_ONCE)
     ]
-    ends = np.cumsum([len(own) for own in each])[:-1]
-    return np.array([own.mean() for own in np.split(np.concatenate(scores).astype(float), ends)])
+    ends = np.cumsum([len(rows) for rows in each])[:-1]
+    return np.array([clip.mean() for clip in np.split(np.concatenate(scores).astype(float), ends)])
 
 
 def _scores(answer: dict[str, tf.Tensor]) -> np.ndarray:

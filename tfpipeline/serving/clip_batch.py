@@ -149,7 +149,7 @@ def score_windows(clips: Clips, window: int, score: Callable[[tf.Tensor], tf.Ten
         return tf.reshape(tf.concat([values, fill], 0), [groups, size])
 
     def score_group(group: tuple[tf.Tensor, ...]) -> tf.Tensor:
-        base, start, length = (own[:, None] for own in group)
+        base, start, length = (column[:, None] for column in group)
         # A clip shorter than the window is repeated to length.
         within = (start + tf.range(window)[None]) % length  # (size, window)
         places = base + tf.cast(within, tf.int64)

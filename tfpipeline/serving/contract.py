@@ -120,8 +120,8 @@ def build_contract(run: Run, window: int) -> dict:
             "fingerprint": environment.get("corpus_fingerprint"),
         },
         "metrics": {
-            part: {key: own[key] for key in TOLD if key in own}
-            for part, own in run.metrics["parts"].items()
+            part: {key: figures[key] for key in TOLD if key in figures}
+            for part, figures in run.metrics["parts"].items()
         },
         "versions": {
             "tfpipeline": environment.get("tfpipeline"),
@@ -202,9 +202,9 @@ def check_contract(contract: object, source: str) -> dict:
         raise ValueError(
             f"{source}: window_samples must be at least 1. Received: {contract['window_samples']}"
         )
-    told = contract.get("no_score")
-    if schema == SCHEMA and not (isinstance(told, dict) and told.get("value") == NO_SCORE):
-        raise ValueError(f"{source}: no_score.value must be {NO_SCORE:g}. Received: {told!r:.100}")
+    given = contract.get("no_score")
+    if schema == SCHEMA and not (isinstance(given, dict) and given.get("value") == NO_SCORE):
+        raise ValueError(f"{source}: no_score.value must be {NO_SCORE:g}. Received: {given!r:.100}")
     check_value(contract["threshold"].get("value"), float, f"{source}: threshold.value")
     a, b, prior = (
         check_value(contract["calibration"].get(key), float, f"{source}: calibration.{key}")

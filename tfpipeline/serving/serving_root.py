@@ -122,7 +122,7 @@ def read_labels(root: Path) -> dict[str, dict[str, int]]:
             f"{path}: expected a ModelServerConfig in text form. Received: {reason}. "
             "Fix or remove it."
         ) from None
-    return {own.name: dict(own.version_labels) for own in config.model_config_list.config}
+    return {served.name: dict(served.version_labels) for served in config.model_config_list.config}
 
 
 def _labels(there: list[int], stable: int | None, promote: bool) -> dict[str, int]:
@@ -139,12 +139,12 @@ def _models_config(labels: dict[str, dict[str, int]], base_path: str) -> str:
     from tensorflow_serving.config import model_server_config_pb2
 
     config = model_server_config_pb2.ModelServerConfig()
-    for name, own in labels.items():
+    for name, by_label in labels.items():
         model = config.model_config_list.config.add()
         model.name, model.base_path = name, f"{base_path.rstrip('/')}/{name}"
         model.model_platform = "tensorflow"
         # Both labelled versions are loaded; by default only the newest would be.
-        model.model_version_policy.specific.versions.extend(sorted(set(own.values())))
-        for label, version in own.items():
+        model.model_version_policy.specific.versions.extend(sorted(set(by_label.values())))
+        for label, version in by_label.items():
             model.version_labels[label] = version
     return text_format.MessageToString(config)

@@ -74,7 +74,7 @@ def fit_on_features(
     signature = [tf.TensorSpec([None, features.shape[1]], tf.float64)]
     score = tf.function(functools.partial(log_odds, fitted), input_signature=signature)
     importances = permutation_importance(
-        lambda own: score(tf.constant(own)).numpy(), *validation, list(features), config.seed
+        lambda batch: score(tf.constant(batch)).numpy(), *validation, list(features), config.seed
     )
     write_table(folder / layout.IMPORTANCES, importances)
     if own_file:
@@ -92,8 +92,8 @@ def fit_configured(
     """
     build = find_family(config.model.name).build
     model = build(config.seed, **model_options(build, config))
-    taken = training_rows(clips, config.data.balance, config.seed)
-    train = windows_of(clips, features, taken)
+    chosen = training_rows(clips, config.data.balance, config.seed)
+    train = windows_of(clips, features, chosen)
     validation = windows_of(clips, features, np.flatnonzero(clips["part"] == "validation"))
     names = list(features.columns.drop(["clip", "window"]))
     fit_classifier(model, train, validation, config.training.class_balance, names)
@@ -112,16 +112,16 @@ def windows_of(
             windows.
     """
     times = np.bincount(taken, minlength=len(clips))[features["clip"]]
-    own = features.iloc[np.repeat(np.arange(len(features)), times)]
-    labels = clips["label"].map(LABELS).to_numpy()[own["clip"]]
+    windows = features.iloc[np.repeat(np.arange(len(features)), times)]
+    labels = clips["label"].map(LABELS).to_numpy()[windows["clip"]]
     # float64, as the trees compare: some models would compute in float32 otherwise.
-    return own.drop(columns=["clip", "window"]).to_numpy(np.float64), labels
+    return windows.drop(columns=["clip", "window"]).to_numpy(np.float64), labels
 
 
 def _check_graph(model: object, fitted, rows: np.ndarray) -> None:
     """Refuses arrays that do not say what their model says."""
-    own = model.predict_proba(rows)[:, 1]
-    difference = float(np.abs(probability(fitted, rows).numpy() - own).max())
+    expected = model.predict_proba(rows)[:, 1]
+    difference = float(np.abs(probability(fitted, rows).numpy() - expected).max())
     if difference > SAME:
         raise ValueError(
             f"the graph of a classifier must equal it to {SAME:g}. Received: {difference:.2g} for "
@@ -179,11 +179,11 @@ def permutation_importance(
     found = []
     for kind, name, places in track(chosen, "importances", "features"):
         shuffled = np.tile(rows, (repeats, 1, 1))
-        for own in shuffled:
-            own[:, places] = rows[random.permutation(len(rows))][:, places]
+        for copy in shuffled:
+            copy[:, places] = rows[random.permutation(len(rows))][:, places]
         # All shuffles in one call: on few rows a call costs more than its rows.
         scores = score(shuffled.reshape(-1, rows.shape[1])).reshape(repeats, -1)
-        drops = [whole - roc_auc(labels, own) for own in scores]
+        drops = [whole - roc_auc(labels, shuffle_scores) for shuffle_scores in scores]
         found.append((kind, name, len(places), float(np.mean(drops)), float(np.std(drops))))
     table = pd.DataFrame(found, columns=["kind", "name", "columns", "auc_drop", "std"])
     order = table.sort_values(["kind", "auc_drop"], ascending=[False, False], kind="stable")

@@ -49,8 +49,8 @@ class LayerwiseAdamW(keras.optimizers.Adam):
         super().finalize_variable_values(self._trainable_variables)
 
     def get_config(self):
-        own = {"factors": self.factors, "decoupled_decay": self.decoupled_decay}
-        return {**super().get_config(), **own}
+        options = {"factors": self.factors, "decoupled_decay": self.decoupled_decay}
+        return {**super().get_config(), **options}
 
 
 def build_optimizer(

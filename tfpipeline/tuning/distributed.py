@@ -149,8 +149,8 @@ def serve_oracle(oracle: ResumableOracle, role: Role) -> None:
         while not (servicer.stop_triggered and oracle_chief.exit_chief(oracle)):
             time.sleep(POLL_SECONDS)
             for worker, trial in oracle.release_silent(role.wait_seconds).items():
-                told = f"; its trial {trial} is given to another" if trial else ""
-                print(f"worker {worker} was silent for {_minutes(role)}{told}", file=sys.stderr)
+                note = f"; its trial {trial} is given to another" if trial else ""
+                print(f"worker {worker} was silent for {_minutes(role)}{note}", file=sys.stderr)
             last = max(oracle.heard.values(), default=begun)
             if not servicer.stop_triggered and oracle.clock() - last > role.wait_seconds:
                 who = "every worker was silent" if oracle.heard else "no worker came"
@@ -174,9 +174,9 @@ def chief_answers(role: Role) -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        told = f" in {_minutes(role)} (--wait-minutes)" if late else f": {error.details()}"
+        detail = f" in {_minutes(role)} (--wait-minutes)" if late else f": {error.details()}"
         raise OSError(
-            f"no answer from the chief at {role.address}{told}. Is it running? If it died, start "
+            f"no answer from the chief at {role.address}{detail}. Is it running? If it died, start "
             "it again with --resume, then this worker with the same id."
         ) from None
 

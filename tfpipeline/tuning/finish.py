@@ -44,19 +44,21 @@ def finish_search(search: Search, seconds: float, settings: int | None = None) -
     objective = search.context.objective
     keys = [parameter.key for parameter in search.plan.space]
     write_trials(search.folder, keys)
-    failed = [own for own in records if own.status == "failed" and own.trial != START]
+    failed = [record for record in records if record.status == "failed" and record.trial != START]
     best = best_record(records, objective)
     exhausted = [] if settings is None else [f"all settings of the space were tried: {settings}"]
     if best is None:
-        told = [f"{len(failed)} failed", *exhausted]
-        told += [f"the first error: {failed[0].error}"] if failed else []
+        reasons = [f"{len(failed)} failed", *exhausted]
+        reasons += [f"the first error: {failed[0].error}"] if failed else []
         raise ValueError(
-            f"no trial completed, so there is no best one. Received: {'; '.join(told)}. "
+            f"no trial completed, so there is no best one. Received: {'; '.join(reasons)}. "
             f"Records: {search.folder / TRIALS}"
         )
-    start = next(own for own in records if own.trial == START)
+    start = next(record for record in records if record.trial == START)
     configs = {START: search.base, best.trial: search.base.replace(best.values, "space")}
-    judged = {own.trial: _judge(search, own, configs[own.trial]) for own in (start, best)}
+    judged = {
+        record.trial: _judge(search, record, configs[record.trial]) for record in (start, best)
+    }
     where = "folds" if search.context.folds else "validation"
     compared = {trial: objective.key(judged[trial][where]) for trial in judged}
     chosen = best.trial if compared[best.trial] <= compared[START] else START
@@ -135,11 +137,11 @@ def _write_best(search: Search, config: Config, summary: dict) -> None:
     path = search.folder / BEST
     config = config.replace({"name": tuned_name(search.base), "training.tensorboard": True})
     where, name = summary["chosen_on"], summary["objective"]
-    own = summary["start"] if summary["chosen"] == START else summary["best"]
+    trial = summary["start"] if summary["chosen"] == START else summary["best"]
     head = (
         f"# python -m tfpipeline.train --config {path}\n"
         f"# ({summary['algorithm']} over {summary['trials']['completed']} trials; {name} on "
-        f"{where}: {own[where][name]:.4f}, of the start {summary['start'][where][name]:.4f})\n"
+        f"{where}: {trial[where][name]:.4f}, of the start {summary['start'][where][name]:.4f})\n"
     )
     write_text(path, head + config_to_yaml(config))
 

@@ -132,7 +132,7 @@ def measure(
                 groups.setdefault(value, []).append(auc)
     means = {}
     for name in (*HIGHER, *LOWER):
-        values = [own[name] for own in found if own[name] is not None]
+        values = [fold[name] for fold in found if fold[name] is not None]
         if values:
             means[name] = float(np.mean(values))
     if groups:

@@ -59,7 +59,7 @@ class ResumableOracle:
     def tried(self) -> set[str]:
         """The settings of all trials, those that run among them."""
         drawn = [trial.hyperparameters.values for trial in self.trials.values()]
-        return {setting_of(self.space, own) for own in drawn}
+        return {setting_of(self.space, values) for values in drawn}
 
     def populate_space(self, trial_id: str) -> dict:
         """The next values, or that there are none since the time is over."""
@@ -101,7 +101,7 @@ class ResumableOracle:
         """
         since = self.clock() - seconds
         silent = {
-            own for own in self.tuner_ids | set(self.ongoing_trials) if self.heard[own] < since
+            name for name in self.tuner_ids | set(self.ongoing_trials) if self.heard[name] < since
         }
         released = {}
         for worker in sorted(silent):
@@ -135,7 +135,7 @@ class ResumableOracle:
         for trial_id in set(self.trials) - set(self.start_order):
             del self.trials[trial_id]
         ended = {trial_id for trial_id in self.end_order if trial_id in self.trials}
-        self._retry_queue = [own for own in self._retry_queue if own not in ended]
+        self._retry_queue = [trial_id for trial_id in self._retry_queue if trial_id not in ended]
 
     def _save_trial(self, trial) -> None:
         folder = Path(self._get_trial_dir(trial.trial_id))
@@ -151,15 +151,15 @@ class Hyperband(ResumableOracle, HyperbandOracle):
         keras-tuner's waits for the others forever, and trains none to the end.
         """
         size = super()._get_size(bracket_num, round_num)
-        bracket = next(own for own in self._brackets if own["bracket_num"] == bracket_num)
-        trials = [own["id"] for own in bracket["rounds"][round_num]]
+        bracket = next(entry for entry in self._brackets if entry["bracket_num"] == bracket_num)
+        trials = [entry["id"] for entry in bracket["rounds"][round_num]]
         if round_num:
             size = min(size, self._get_size(bracket_num, round_num - 1))
         elif len(trials) < size and self.exhausted:
             size = len(trials)
         if len(trials) < size:
             return size
-        return size - sum(self.trials[own].status == TrialStatus.FAILED for own in trials)
+        return size - sum(self.trials[trial_id].status == TrialStatus.FAILED for trial_id in trials)
 
 
 class Bayesian(ResumableOracle, BayesianOptimizationOracle):

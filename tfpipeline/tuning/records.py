@@ -90,10 +90,10 @@ def best_record(records: list[Record], objective: Objective) -> Record | None:
     A trial that was pruned early cannot be compared with one that had all its epochs, and where a
     pruned one is good, Hyperband has trained it on.
     """
-    done = [own for own in records if own.status == "completed" and own.trial != START]
-    longest = max((own.epochs for own in done), default=0)
-    done = [own for own in done if own.epochs == longest]
-    return min(done, key=lambda own: objective.key(own.figures), default=None)
+    done = [record for record in records if record.status == "completed" and record.trial != START]
+    longest = max((record.epochs for record in done), default=0)
+    done = [record for record in done if record.epochs == longest]
+    return min(done, key=lambda record: objective.key(record.figures), default=None)
 
 
 def trials_table(records: list[Record], keys: list[str]) -> pd.DataFrame:
@@ -104,18 +104,18 @@ def trials_table(records: list[Record], keys: list[str]) -> pd.DataFrame:
         keys: the config keys that were searched, each a column.
     """
     rows = []
-    for own in records:
+    for record in records:
         row = {
-            "trial": own.trial,
-            "status": own.status,
-            "objective": own.objective,
-            "auc": own.figures.get("auc"),
-            "eer": own.figures.get("eer"),
-            "epochs": own.epochs,
-            "seconds": own.seconds,
+            "trial": record.trial,
+            "status": record.status,
+            "objective": record.objective,
+            "auc": record.figures.get("auc"),
+            "eer": record.figures.get("eer"),
+            "epochs": record.epochs,
+            "seconds": record.seconds,
         }
-        row.update({key: _cell(own.values.get(key)) for key in keys})
-        extra = {"continues": own.continues, "worker": own.worker, "error": own.error}
+        row.update({key: _cell(record.values.get(key)) for key in keys})
+        extra = {"continues": record.continues, "worker": record.worker, "error": record.error}
         rows.append({**row, **extra})
     return pd.DataFrame(rows)
 

@@ -34,8 +34,8 @@ def tell_trial(search: Path, objective: Objective, trial: str) -> None:
             file=sys.stderr,
         )
         return
-    done = [own for own in read_records(search) if own.status == "completed"]
-    best = min(done, key=lambda own: objective.key(own.figures))
+    done = [other for other in read_records(search) if other.status == "completed"]
+    best = min(done, key=lambda other: objective.key(other.figures))
     epochs = f"  {record.epochs} epochs" if record.epochs else ""
     print(
         f"{name:10s}  {objective.name} {record.objective:.4f}  {record.seconds:6.1f} s{epochs}  "
@@ -53,8 +53,8 @@ def print_search(records: Sequence[Record], summary: dict) -> None:
 
     objective = Objective(summary["objective"], summary["direction"])
     done = sorted(
-        (own for own in records if own.status == "completed"),
-        key=lambda own: objective.key(own.figures),
+        (record for record in records if record.status == "completed"),
+        key=lambda record: objective.key(record.figures),
     )
     table = Table(
         title=f"{summary['name']}: {len(done)} trials by {objective.name}",
@@ -65,11 +65,11 @@ def print_search(records: Sequence[Record], summary: dict) -> None:
     for name in ("trial", objective.name, "epochs", "seconds"):
         table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
     table.add_column("values", overflow="fold")
-    shown = done[:SHOWN] + [own for own in done[SHOWN:] if own.trial == START]
-    for own in shown:
-        cells = (f"{own.objective:.4f}", str(own.epochs or "-"), f"{own.seconds:.1f}")
-        style = "bold" if own.trial == summary["chosen"] else None
-        table.add_row(own.trial, *cells, Text(_values(own.values)), style=style)
+    shown = done[:SHOWN] + [record for record in done[SHOWN:] if record.trial == START]
+    for record in shown:
+        cells = (f"{record.objective:.4f}", str(record.epochs or "-"), f"{record.seconds:.1f}")
+        style = "bold" if record.trial == summary["chosen"] else None
+        table.add_row(record.trial, *cells, Text(_values(record.values)), style=style)
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(table)
     for line in told(summary):
@@ -92,7 +92,7 @@ def told(summary: dict) -> list[str]:
 
 def _values(values: dict[str, Any]) -> str:
     """`learning_rate=0.003 channels=[16, 32]`."""
-    return " ".join(f"{key.split('.')[-1]}={own}" for key, own in values.items())
+    return " ".join(f"{key.split('.')[-1]}={value}" for key, value in values.items())
 
 
 COLUMNS = 3  # panels side by side
@@ -109,8 +109,8 @@ def draw_search(
         objective: of the search.
         space: the parameters that were searched.
     """
-    trials = [own for own in records if own.trial != START]
-    start = next((own.objective for own in records if own.trial == START), None)
+    trials = [record for record in records if record.trial != START]
+    start = next((record.objective for record in records if record.trial == START), None)
     _draw_progress(folder / "objective.png", trials, start, objective)
     _draw_parameters(folder / "parameters.png", trials, start, objective, space)
 
@@ -120,7 +120,7 @@ def _draw_progress(path: Path, trials: Sequence[Record], start: float | None, ob
     figure, axes = _figure(1, 1, (7, 3.6))
     axis = axes[0][0]
     places = np.arange(1, len(trials) + 1)
-    values = np.array([np.nan if own.objective is None else own.objective for own in trials])
+    values = np.array([np.nan if trial.objective is None else trial.objective for trial in trials])
     gather = np.fmax.accumulate if objective.direction == "max" else np.fmin.accumulate
     axis.plot(places, values, "o", color="C0", label="trial")
     axis.step(places, gather(values), where="post", color="C1", label="best so far")
@@ -137,15 +137,15 @@ def _draw_progress(path: Path, trials: Sequence[Record], start: float | None, ob
 
 def _draw_parameters(path: Path, trials, start, objective, space: Sequence[Parameter]) -> None:
     """A panel a parameter; trials of few epochs, which pruning ended, are pale."""
-    done = [own for own in trials if own.objective is not None]
-    longest = max((own.epochs for own in done), default=0)
+    done = [trial for trial in trials if trial.objective is not None]
+    longest = max((trial.epochs for trial in done), default=0)
     rows = -(-len(space) // COLUMNS)
     figure, axes = _figure(rows, COLUMNS, (3.2 * COLUMNS, 2.6 * rows))
     for axis in axes.ravel()[len(space) :]:
         axis.set_visible(False)
     for axis, parameter in zip(axes.ravel(), space, strict=False):
-        own = [trial for trial in done if parameter.key in trial.values]
-        values = [trial.values[parameter.key] for trial in own]
+        having = [trial for trial in done if parameter.key in trial.values]
+        values = [trial.values[parameter.key] for trial in having]
         if parameter.kind == "choice":
             names = [json.dumps(value) for value in parameter.values]
             places = [names.index(json.dumps(value)) for value in values]
@@ -159,8 +159,8 @@ def _draw_parameters(path: Path, trials, start, objective, space: Sequence[Param
                 axis.set_xscale("log")
                 axis.xaxis.set_major_formatter("{x:g}")
                 axis.xaxis.set_minor_formatter(NullFormatter())  # they would overlap
-        pale = [1.0 if trial.epochs == longest else 0.3 for trial in own]
-        axis.scatter(places, [trial.objective for trial in own], s=14, color="C0", alpha=pale)
+        pale = [1.0 if trial.epochs == longest else 0.3 for trial in having]
+        axis.scatter(places, [trial.objective for trial in having], s=14, color="C0", alpha=pale)
         if start is not None:
             axis.axhline(start, color="0.5", linestyle="--", linewidth=0.8)
         axis.set_title(parameter.key, fontsize=8)

@@ -155,13 +155,13 @@ def _recorded(
             earlier.rename(checkpoint)
     begun = time.perf_counter()
     figures: dict[str, float] = {}
-    error = told = None
+    error = trace = None
     with logged(folder):
         try:
             config = search.base.replace(values, "space")
             figures = evaluate_trial(search.context, config, folder, until)
         except Exception as failure:  # a trial may fail in any way, and the search continues
-            told = traceback.format_exc()
+            trace = traceback.format_exc()
             error = f"{type(failure).__name__}: {' '.join(str(failure).split())}"[:500]
     epochs = int(figures.pop("epochs", 0))
     pruning = search.plan.algorithm == "hyperband" and trial != START
@@ -176,7 +176,7 @@ def _recorded(
         epochs,
         round(time.perf_counter() - begun, 1),
         error,
-        told,
+        trace,
         before,
         search.role.name,
     )
@@ -202,4 +202,4 @@ def remove_checkpoints(search: Search) -> None:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(own) if isinstance(own, tuple) else own for key, own in values.items()}
+    return {key: list(item) if isinstance(item, tuple) else item for key, item in values.items()}

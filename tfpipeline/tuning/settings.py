@@ -32,10 +32,10 @@ def values_of(space: Sequence[Parameter], drawn: dict[str, Any]) -> dict[str, An
     for parameter in space:
         if parameter.key not in drawn or not active(parameter, values):
             continue
-        own = drawn[parameter.key]
+        raw = drawn[parameter.key]
         if parameter.kind == "choice":
-            own = next(value for value in parameter.values if _text(value) == own)
-        values[parameter.key] = rounded(parameter, own)
+            raw = next(value for value in parameter.values if _text(value) == raw)
+        values[parameter.key] = rounded(parameter, raw)
     return values
 
 
@@ -51,7 +51,9 @@ def untried_setting(space: Sequence[Parameter], tried: Collection[str]) -> dict[
         space: the parameters.
         tried: `setting_of` each trial.
     """
-    return next((own for own in _settings(space) if setting_of(space, own) not in tried), None)
+    return next(
+        (point for point in _settings(space) if setting_of(space, point) not in tried), None
+    )
 
 
 def _settings(space: Sequence[Parameter]) -> Iterator[dict[str, Any]]:
@@ -77,7 +79,7 @@ def _possible(parameter: Parameter, declared: Any) -> Iterable:
     if parameter.kind == "int":
         return range(parameter.values[0], parameter.values[1] + 1)
     drawn = (declared.prob_to_value(point / POINTS) for point in range(POINTS + 1))
-    return (value for value, _ in groupby(rounded(parameter, own) for own in drawn))
+    return (value for value, _ in groupby(rounded(parameter, raw) for raw in drawn))
 
 
 def _declare(found: keras_tuner.HyperParameters, parameter: Parameter, when: list) -> None:

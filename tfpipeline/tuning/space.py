@@ -120,19 +120,19 @@ def read_plan(path: str | Path) -> SearchConfig:
         if key != "space":
             values[key] = check_value(value, hints[key], f"{path}: {key}")
     parameters: dict[str, Parameter] = {}
-    for key, own in raw["space"].items():
-        parameters[key] = _parameter(str(key), own, parameters, f"{path}: {key}")
+    for key, section in raw["space"].items():
+        parameters[key] = _parameter(str(key), section, parameters, f"{path}: {key}")
     return SearchConfig(**values, space=tuple(parameters.values()))
 
 
 def plan_to_dict(plan: SearchConfig) -> dict:
     """The plan as plain values, for JSON."""
-    own = {field.name: getattr(plan, field.name) for field in fields(plan)}
-    own["space"] = [
+    plain = {field.name: getattr(plan, field.name) for field in fields(plan)}
+    plain["space"] = [
         {field.name: getattr(parameter, field.name) for field in fields(parameter)}
         for parameter in plan.space
     ]
-    return json.loads(json.dumps(own))
+    return json.loads(json.dumps(plain))
 
 
 def active(parameter: Parameter, values: Mapping[str, Any]) -> bool:
@@ -210,14 +210,15 @@ def _conditions(raw: Any, earlier: Mapping[str, Parameter], where: str) -> tuple
         if parent is None or parent.kind != "choice":
             raise ValueError(f"{where}: when names a choice that stands above it. Received: {key}.")
         allowed = tuple(_frozen(v) for v in (value if isinstance(value, list) else [value]))
-        for own in allowed:
-            if own not in parent.values:
+        for wanted in allowed:
+            if wanted not in parent.values:
                 raise ValueError(
-                    f"{where}: when names values of {key}: {list(parent.values)}. Received: {own!r}"
+                    f"{where}: when names values of {key}: {list(parent.values)}. "
+                    f"Received: {wanted!r}"
                 )
         found.append((key, allowed))
     return tuple(found)
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(_frozen(own) for own in value) if isinstance(value, list) else value
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

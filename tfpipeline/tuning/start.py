@@ -30,15 +30,15 @@ def check_space(base: Config, plan: SearchConfig) -> None:
     """
     check_options(base)
     for values in probes(plan.space):
-        said = ", ".join(f"{key}={value!r}" for key, value in values.items())
-        config = base.replace(values, f"space at {said}")
+        where = ", ".join(f"{key}={value!r}" for key, value in values.items())
+        config = base.replace(values, f"space at {where}")
         try:
             check_options(config)
         except ValueError as error:
-            raise ValueError(f"space at {said}: {error}") from None
+            raise ValueError(f"space at {where}: {error}") from None
         if find_family(config.model.name).kind != find_family(base.model.name).kind:
             raise ValueError(
-                f"space at {said}: networks and classifiers are searched apart, since they are "
+                f"space at {where}: networks and classifiers are searched apart, since they are "
                 "judged otherwise."
             )
 
@@ -73,7 +73,11 @@ def check_budget(plan: SearchConfig, classifier: bool) -> None:
     ends = plan.max_trials is not None or plan.max_minutes is not None
     if plan.algorithm in ("random", "bayesian") and not ends:
         raise ValueError(f"{plan.algorithm} needs an end: set --max-trials or --max-minutes.")
-    ranges = [own.key for own in plan.space if own.kind == "float" and own.step is None]
+    ranges = [
+        parameter.key
+        for parameter in plan.space
+        if parameter.kind == "float" and parameter.step is None
+    ]
     if plan.algorithm == "grid" and ranges:
         raise ValueError(
             "grid tries every setting, and a range of floats needs a step for that. Received: "

@@ -119,13 +119,13 @@ def judge_on_folds(context: TrialContext, config: Config, folder: Path) -> dict:
     """The mean figures over folds by speaker; see `judge_on_validation`."""
     parts, epochs = [], 0
     for number, clips in enumerate(_fold_manifests(context)):
-        own = folder / f"fold_{number}"
-        scores, more = _score(context, config, clips, "judged", own, None)
+        fold_folder = folder / f"fold_{number}"
+        scores, more = _score(context, config, clips, "judged", fold_folder, None)
         parts.append((clips[clips["part"] == "judged"], scores))
         epochs += more
-        (own / layout.CHECKPOINT).unlink(missing_ok=True)
-        if own.exists():
-            own.rmdir()
+        (fold_folder / layout.CHECKPOINT).unlink(missing_ok=True)
+        if fold_folder.exists():
+            fold_folder.rmdir()
     return {**measure(context.objective, parts), "epochs": epochs}
 
 
@@ -185,8 +185,8 @@ def _score_features(
 ) -> np.ndarray:
     """A classifier's log-odds of some clips, each the mean over its windows, float64."""
     _, fitted = fit_configured(config, clips, features)
-    own = features[features["clip"].isin(rows)]
-    matrix = own.drop(columns=["clip", "window"]).to_numpy(np.float64)
+    chosen = features[features["clip"].isin(rows)]
+    matrix = chosen.drop(columns=["clip", "window"]).to_numpy(np.float64)
     # float32, as the detector scores a window.
     scores = log_odds(fitted, matrix).numpy().astype(np.float32).astype(np.float64)
-    return pd.Series(scores).groupby(own["clip"].to_numpy()).mean().loc[rows].to_numpy()
+    return pd.Series(scores).groupby(chosen["clip"].to_numpy()).mean().loc[rows].to_numpy()

@@ -64,7 +64,7 @@ class Comparison:
     @property
     def content(self) -> dict:
         """What `metrics.json` holds."""
-        metrics = [own.metrics for own in self.evaluations]
+        metrics = [evaluation.metrics for evaluation in self.evaluations]
         if len(metrics) == 1:
             return metrics[0]
         shared = {"part": self.part, "compared": self.compared, "warning": self.warning}
@@ -102,13 +102,13 @@ def evaluate_runs(
     for name, path, read in score_files.read() if score_files else ():
         evaluations.append(evaluate_score_file(name, path, read, by))
         complete &= not read.unscored
-    names = [own.metrics["run"] for own in evaluations]
+    names = [evaluation.metrics["run"] for evaluation in evaluations]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated:
         raise ValueError(f"each model needs a name of its own. Received: {repeated} twice.")
     if len(evaluations) == 1:
         return Comparison(evaluations, skipped=skipped, remarks=remarks, complete=complete)
-    tables = {own.metrics["run"]: own.table for own in evaluations}
+    tables = {evaluation.metrics["run"]: evaluation.table for evaluation in evaluations}
     part = common_part(tables)
     compared, warning = compare_runs(tables, part), other_clips(tables, part)
     return Comparison(evaluations, part, compared, warning, skipped, remarks, complete)
@@ -125,9 +125,9 @@ def write_comparison(found: Comparison, out: Path) -> Path:
         write_table(out / layout.SKIPPED, found.skipped)
         write_remarks(out / layout.REMARKS, *found.remarks)
         alone = len(found.evaluations) == 1
-        for own in found.evaluations:
-            suffix = "" if alone else f"-{plain_name(own.metrics['run'])}"
-            write_scores(out / f"scores{suffix}.csv", own.table)
+        for evaluation in found.evaluations:
+            suffix = "" if alone else f"-{plain_name(evaluation.metrics['run'])}"
+            write_scores(out / f"scores{suffix}.csv", evaluation.table)
     write_json(out / layout.METRICS, found.content)
     write_report(out / layout.REPORT, found.evaluations, found.compared)
     return out / layout.REPORT
@@ -153,7 +153,7 @@ def default_folder(
     if len(runs) == 1 and not files and not kinds:
         return evaluation_folder(runs[0].folder, data) if data else runs[0].folder
     names = [run.folder.name for run in runs] + [Path(file).stem for file in files]
-    name = "+".join(dict.fromkeys(plain_name(own) for own in names))
+    name = "+".join(dict.fromkeys(plain_name(label) for label in names))
     behind = f"-{kinds[0]}" if kinds else f"-on-{plain_name(data)}" if data else ""
     return saved / layout.EVALUATIONS / f"{name}{behind}"
 

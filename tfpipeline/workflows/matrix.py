@@ -39,21 +39,21 @@ def matrix_cells(runs: Sequence[Run], corpora: Sequence[str]) -> list[dict]:
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated:
             raise ValueError(f"a matrix has each {what} once. Received: {repeated} twice.")
-    own = {run.folder.name: read_scores(run.folder / layout.SCORES) for run in runs}
+    tables = {run.folder.name: read_scores(run.folder / layout.SCORES) for run in runs}
     cells = {}
     for corpus, label in zip(corpora, corpus_labels(corpora), strict=True):
         trained = [run for run in runs if corpus in run.config.data.corpora]
-        tested = _test_rows(trained[0], own[trained[0].folder.name], corpus) if trained else None
+        tested = _test_rows(trained[0], tables[trained[0].folder.name], corpus) if trained else None
         opened = None
         for run in runs:
-            table = own[run.folder.name]
+            table = tables[run.folder.name]
             if run in trained:
-                rows, said = _test_rows(run, table, corpus), "its own test part"
+                rows, which = _test_rows(run, table, corpus), "its own test part"
             else:
                 opened = open_whole(corpus) if opened is None else opened
-                rows, said = _other_rows(run, table, opened, tested)
+                rows, which = _other_rows(run, table, opened, tested)
             if trained and run not in trained:
-                said = said.replace("all", f"test part of {trained[0].folder.name}")
+                which = which.replace("all", f"test part of {trained[0].folder.name}")
             evaluator = Evaluator()
             figures = evaluator.full(rows, label)
             cells[run.folder.name, corpus] = {
@@ -61,7 +61,7 @@ def matrix_cells(runs: Sequence[Run], corpora: Sequence[str]) -> list[dict]:
                 "trained_on": " + ".join(corpus_labels(run.config.data.corpora)),
                 "tested_on": label,
                 "in_domain": run in trained,
-                "clips": said,
+                "clips": which,
                 **{name: figures[name] for name in FIGURES},
                 "notes": evaluator.notes,
             }
@@ -83,14 +83,14 @@ def _test_rows(run: Run, scores: pd.DataFrame, corpus: str) -> pd.DataFrame:
 
 
 def _other_rows(
-    run: Run, own: pd.DataFrame, opened: tuple, tested: pd.DataFrame | None
+    run: Run, scores: pd.DataFrame, opened: tuple, tested: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, str]:
     """A run's scores of another corpus, without clips that it saw under another name."""
     clips, audio, _ = opened
     paths = real_paths(clips["path"])
-    seen = paths.isin(real_paths(own.loc[own["part"].isin(SEEN_PARTS), "path"]))
+    seen = paths.isin(real_paths(scores.loc[scores["part"].isin(SEEN_PARTS), "path"]))
     wanted = ~seen if tested is None else ~seen & paths.isin(real_paths(tested["path"]))
-    said = f"all but {seen.sum()} that it was trained on" if seen.any() else "all"
+    which = f"all but {seen.sum()} that it was trained on" if seen.any() else "all"
     at = np.flatnonzero(wanted)
     if not len(at):
         raise ValueError(
@@ -98,4 +98,4 @@ def _other_rows(
             f"Received: none of {len(clips)}."
         )
     table = score_clips(run, clips.iloc[at].reset_index(drop=True), audio.subset(at))
-    return table.assign(part=UNKNOWN), said
+    return table.assign(part=UNKNOWN), which

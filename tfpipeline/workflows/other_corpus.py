@@ -60,8 +60,8 @@ def refuse_seen(clips: pd.DataFrame, seen: pd.Series, name: str) -> None:
 
 def seen_paths(run: Run) -> pd.Series:
     """Paths of the clips that a run was fitted, selected or calibrated on."""
-    own = read_scores(run.folder / layout.SCORES)
-    return own.loc[own["part"].isin(SEEN_PARTS), "path"]
+    scores = read_scores(run.folder / layout.SCORES)
+    return scores.loc[scores["part"].isin(SEEN_PARTS), "path"]
 
 
 def score_clips(run: Run, clips: pd.DataFrame, audio: Audio) -> pd.DataFrame:

@@ -150,9 +150,9 @@ def _print_explanation(row: dict) -> None:
     table.add_column("value", justify="right")
     table.add_column("adds to the score", justify="right")
     table.add_row("(before any feature)", "", f"{row['base']:+.3f}")
-    for own in shown:
-        table.add_row(own["feature"], f"{own['value']:.4g}", f"{own['contribution']:+.3f}")
+    for entry in shown:
+        table.add_row(entry["feature"], f"{entry['value']:.4g}", f"{entry['contribution']:+.3f}")
     if rest:
-        total = sum(own["contribution"] for own in rest)
+        total = sum(entry["contribution"] for entry in rest)
         table.add_row(f"({len(rest)} others)", "", f"{total:+.3f}")
     Console().print(table)

@@ -90,10 +90,10 @@ def evaluate_score_file(
     other = "spoof" if read.polarity == "bonafide" else "bonafide"
     turned = next(order for order in LOGITS if f"{order} logits" not in read.layout)
     fix = f"--logits {turned}" if read.form == "logits" else f"--polarity {other}"
-    for part, own in metrics["parts"].items():
-        if own["auc"] is not None and own["auc"] < 0.5:
+    for part, values in metrics["parts"].items():
+        if values["auc"] is not None and values["auc"] < 0.5:
             metrics["notes"].append(
-                f"{part}: an AUC of {own['auc']:.3f} is below chance. Is the sign turned round? "
+                f"{part}: an AUC of {values['auc']:.3f} is below chance. Is the sign turned round? "
                 f"Then name it: {fix}"
             )
     return Evaluation(metrics, table)
@@ -148,7 +148,7 @@ def _pool_runs(runs: Sequence[Run], corpora: Sequence[str]) -> list[dict]:
         for run in runs:
             refuse_seen(clips, seen_paths(run), corpus)
             tables[run.folder.name][corpus] = score_clips(run, clips, audio)
-    reports = [{"run": run, **pooled_report(own)} for run, own in tables.items()]
+    reports = [{"run": run, **pooled_report(table)} for run, table in tables.items()]
     return [{**report, "notes": notes + report["notes"]} for report in reports]
 
 

@@ -86,13 +86,13 @@ def mix_weights(covariance: np.ndarray) -> Mix:
     weights = np.stack([signs / alike.sum(), *np.eye(channels)[apart]]).astype(np.float32)
     names = _names(channels)
     groups = [" + ".join(names[c] for c in np.flatnonzero(alike)), *(names[c] for c in apart)]
-    said = []
+    notes = []
     if (signs < 0).any():
         turned = ", ".join(names[c] for c in np.flatnonzero(signs < 0))
-        said.append(f"in opposite phase, {turned} turned round")
+        notes.append(f"in opposite phase, {turned} turned round")
     if len(apart):
-        said.append(f"{', '.join(groups)} differ and are judged apart")
-    remark = f"channels: {'; '.join(said)}" if said else None
+        notes.append(f"{', '.join(groups)} differ and are judged apart")
+    remark = f"channels: {'; '.join(notes)}" if notes else None
     return Mix(weights, tuple(groups) if len(apart) else ("",), remark)
 
 

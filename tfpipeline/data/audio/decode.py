@@ -277,5 +277,5 @@ def _unusable(name: str) -> Iterator[None]:
     except UnusableError:
         raise
     except ValueError as error:
-        said = re.sub(r"\s+", " ", str(error)).rstrip(".")
-        raise UnusableError(f"{name}: cannot be decoded: {said}.") from None
+        message = re.sub(r"\s+", " ", str(error)).rstrip(".")
+        raise UnusableError(f"{name}: cannot be decoded: {message}.") from None

@@ -93,7 +93,7 @@ class FfmpegSource:
         reader = self._read_all()
         for block in reader:
             self._kept.append(block)
-            if sum(own.size for own in self._kept) > BLOCK:
+            if sum(piece.size for piece in self._kept) > BLOCK:
                 self._kept = None
                 reader.close()
                 break
@@ -158,16 +158,16 @@ class FfmpegSource:
                     process.wait()
             finally:
                 process.kill()
-            said = _text(complaints)
+            log = _text(complaints)
         if limit.exceeded:
             raise ValueError(
                 f"it took ffmpeg more than {MAX_DECODE_WALL_SECONDS:g} s to decode. Cut it up, or "
                 "convert it to WAV"
             )
-        if "partial file" in said:
+        if "partial file" in log:
             raise ValueError("it is truncated: ffmpeg finds less of it than its index promises")
         if process.returncode or not heard:
-            reason = _reason(said) or "no sound in it"
+            reason = _reason(log) or "no sound in it"
             raise ValueError(f"it is no audio that libsndfile or ffmpeg can read ({reason})")
 
     def _blocks(self, pipe: BinaryIO, limit: _TimeLimit) -> Iterator[np.ndarray]:
@@ -181,9 +181,9 @@ class FfmpegSource:
             whole = len(raw) // frame * frame
             yield np.frombuffer(raw[:whole], ">f4").astype(np.float32).reshape(-1, self.channels)
 
-    def _note_tracks(self, said: str) -> None:
+    def _note_tracks(self, log: str) -> None:
         """Counts the audio tracks that ffmpeg lists before it decodes."""
-        tracks = TRACK.findall(said.partition("Stream mapping")[0])
+        tracks = TRACK.findall(log.partition("Stream mapping")[0])
         self._tracks = max(1, len(tracks))
         self.is_float = any("Audio: pcm_f" in track for track in tracks)
         self._defaults = [at for at, track in enumerate(tracks) if "(default)" in track]
@@ -294,11 +294,11 @@ def _text(file: BinaryIO) -> str:
     return os.pread(file.fileno(), 2**16, 0).decode("utf-8", "replace")
 
 
-def _reason(said: str) -> str:
+def _reason(log: str) -> str:
     """The first complaint of ffmpeg, without addresses and control characters."""
-    said = re.sub(r"on whitelist '.*", "among the containers that it may open", said)
+    log = re.sub(r"on whitelist '.*", "among the containers that it may open", log)
     prefix = r"^(\[.* @ 0x[0-9a-f]+\]|Error opening input file .*\.$|file:/dev/fd/\d+:|Input #0.*)"
-    lines = [re.sub(prefix, "", line).strip() for line in said.splitlines()]
+    lines = [re.sub(prefix, "", line).strip() for line in log.splitlines()]
     complaint = re.compile(r"error|invalid|not |fail|no |moov|unknown|could", re.IGNORECASE)
     first = next((line for line in lines if complaint.search(line)), "")
     return "".join(c for c in first if c.isprintable())[:150].rstrip(" .")

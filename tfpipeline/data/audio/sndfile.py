@@ -103,8 +103,8 @@ class SndfileSource:
                 left -= len(block)
                 yield block
         except soundfile.SoundFileError as error:
-            said = str(error).removeprefix("Error : ").strip()
-            raise ValueError(f"it is damaged; libsndfile: {said:.100}") from None
+            message = str(error).removeprefix("Error : ").strip()
+            raise ValueError(f"it is damaged; libsndfile: {message:.100}") from None
 
     def _check_container(self) -> None:
         """libsndfile takes the rest of a cut RIFF or AIFF file for the whole."""

@@ -68,8 +68,8 @@ def decode_wav(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         Microsoft and IBM (1991), "Multimedia programming interface and data specifications 1.0".
     """
     header = read_wav_header(contents)
-    said = tf.gather(PROBLEMS, header.problem)
-    with tf.control_dependencies([tf.debugging.Assert(header.problem == NO_PROBLEM, [said])]):
+    message = tf.gather(PROBLEMS, header.problem)
+    with tf.control_dependencies([tf.debugging.Assert(header.problem == NO_PROBLEM, [message])]):
         samples = tf.identity(read_wav_samples(contents, header))
     return samples, tf.cast(header.rate, tf.int32)
 
@@ -207,9 +207,9 @@ def _find_chunks(contents: tf.Tensor, raw: tf.Tensor, n_bytes: tf.Tensor) -> tup
 
 def _number(raw: tf.Tensor, at: tf.Tensor, width: int) -> tf.Tensor:
     """The unsigned little-endian integer of `width` bytes at a place, int64; 0 past the end."""
-    taken = tf.cast(raw[at : at + width], tf.int64)
-    taken = tf.pad(taken, [[0, width - tf.shape(taken)[0]]])
-    return tf.reduce_sum(taken * tf.constant([256**i for i in range(width)], tf.int64))
+    field = tf.cast(raw[at : at + width], tf.int64)
+    field = tf.pad(field, [[0, width - tf.shape(field)[0]]])
+    return tf.reduce_sum(field * tf.constant([256**i for i in range(width)], tf.int64))
 
 
 def _decode_8(data: tf.Tensor) -> tf.Tensor:

@@ -75,7 +75,10 @@ CORPORA: dict[str, Callable[..., pd.DataFrame]] = {
     "folder": load_folder,
     "manifest": load_manifest,
     "hf": load_hf,
-    **{own.CORPUS.name: partial(load_data_set, own.CORPUS, own.read) for own in _READERS},
+    **{
+        module.CORPUS.name: partial(load_data_set, module.CORPUS, module.read)
+        for module in _READERS
+    },
 }
 # Clips whose labels only a challenge's organisers know, in the order that a submission has.
 HIDDEN_CLIPS: dict[str, Callable[[str | None], pd.DataFrame]] = {
@@ -169,8 +172,8 @@ def load_corpus(name: str, split: bool = True) -> pd.DataFrame:
 def _split_alone(name: str, clips: pd.DataFrame) -> pd.DataFrame:
     """Splits clips that were loaded without parts as `load_corpus` would have."""
     key = name.partition(":")[0]
-    clips, said = split_by_best_group(clips, name, SPEAKERS_A_PART if key == "folder" else 1)
-    print(f"{key}: {said}", file=sys.stderr)
+    clips, summary = split_by_best_group(clips, name, SPEAKERS_A_PART if key == "folder" else 1)
+    print(f"{key}: {summary}", file=sys.stderr)
     return clips
 
 
@@ -221,17 +224,17 @@ def load_folds(data: DataConfig) -> Iterator[pd.DataFrame]:
         yield _assign_parts(clips, data.model_copy(update={"split": split}))
 
 
-def _load_parts(data: DataConfig, own: bool) -> pd.DataFrame:
-    """The clips of a config's corpora; `own`: split where they have no parts of their own."""
+def _load_parts(data: DataConfig, split: bool) -> pd.DataFrame:
+    """The clips of a config's corpora; `split`: those without parts of their own."""
     if len(data.corpora) == 1:
-        return load_corpus(data.corpora[0], own)
-    return mix_corpora(data.corpora, load_corpus, _split_alone if own else None)
+        return load_corpus(data.corpora[0], split)
+    return mix_corpora(data.corpora, load_corpus, _split_alone if split else None)
 
 
 def _assign_parts(clips: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     """Splits the clips as a config says."""
-    clips, said = split_clips(clips, data.split, data.corpus_name)
-    print(said, file=sys.stderr)
+    clips, summary = split_clips(clips, data.split, data.corpus_name)
+    print(summary, file=sys.stderr)
     return _hold_out(clips, data)
 
 

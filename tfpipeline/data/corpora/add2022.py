@@ -56,7 +56,7 @@ def read(path: str) -> ReadCorpus:
     """The clips of all label files that are there."""
     expect_layout(CORPUS, path, [_first_labels])
     root = Path(path).expanduser()
-    tables, said = [], []
+    tables, notes = [], []
     for table in _label_files(root):
         numbered = len(line_of(table, 0)[1].split()) == 3
         clips = read_fields(table, ("file", "label", "attack") if numbered else ("file", "label"))
@@ -78,19 +78,19 @@ def read(path: str) -> ReadCorpus:
         clips["attack"] = clips["attack"].mask(clips["label"] == "bonafide", "-")
         clips, repeated = drop_repeated(clips, table)
         clips, unmatched = attach_audio(clips, clips["file"].tolist(), _audio(table, stems), table)
-        said += repeated + unmatched
+        notes += repeated + unmatched
         tables.append(clips.drop(columns="file"))
     clips, repeated = drop_repeated(pd.concat(tables, ignore_index=True), root)
     counts = dict(CORPUS.counts)
     if set(clips["track"]) - {"-"} == {"1"}:
         counts["test"] = TRACK_1
-    return ReadCorpus(clips.assign(language="zh"), said + repeated, counts)
+    return ReadCorpus(clips.assign(language="zh"), notes + repeated, counts)
 
 
 def _label_files(root: Path) -> list[Path]:
     """Those below `root` whose first clip is one of ADD 2022, in order."""
-    tables = sorted({own for pattern in LABEL_FILES for own in root.glob(pattern)})
-    return [own for own in tables if re.match("ADD_", line_of(own, 0)[1])]
+    tables = sorted({table for pattern in LABEL_FILES for table in root.glob(pattern)})
+    return [table for table in tables if re.match("ADD_", line_of(table, 0)[1])]
 
 
 def _first_labels(root: Path) -> Path | None:
@@ -107,4 +107,4 @@ def _audio(table: Path, stems: pd.Series) -> Path:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(own for own in folder.iterdir() if own.is_dir())
+    return sorted(child for child in folder.iterdir() if child.is_dir())

@@ -39,29 +39,29 @@ def read(path: str) -> ReadCorpus:
     """The clips of all folders that have a label file."""
     (first,) = expect_layout(CORPUS, path, [_first_labels])
     root = first.parent if first.parent == Path(path).expanduser() else first.parent.parent
-    tables, said = [], []
+    tables, notes = [], []
     for table in _label_files(root):
         clips = read_fields(table, ("file", "label"))
         clips["label"] = to_labels(clips["label"], LABELS, table)
         clips["clip_id"] = clips["file"].map(stem_of)
-        told = clips["clip_id"].str.extract(f"^{NAME}$")
-        if told["part"].isna().any():
-            line, text = line_of(table, int(np.flatnonzero(told["part"].isna())[0]))
+        fields = clips["clip_id"].str.extract(f"^{NAME}$")
+        if fields["part"].isna().any():
+            line, text = line_of(table, int(np.flatnonzero(fields["part"].isna())[0]))
             raise ValueError(
                 f"{table}:{line}: a clip is named as ADD2023_T1.2R2_E_00000003.wav. "
                 f"Received: {text!r}. Is it the label file of ADD 2023?"
             )
-        clips["part"] = told["part"].map(PARTS)
-        clips["round"] = told["round"].fillna("-")
+        clips["part"] = fields["part"].map(PARTS)
+        clips["round"] = fields["round"].fillna("-")
         clips, repeated = drop_repeated(clips, table)
         folder = table.parent / "wav"
         folder = folder if folder.is_dir() else table.parent
         clips, unmatched = attach_audio(clips, clips["file"].tolist(), folder, table)
-        said += repeated + unmatched
+        notes += repeated + unmatched
         tables.append(clips)
     clips, repeated = drop_repeated(pd.concat(tables, ignore_index=True), root)
     clips["attack"] = clips["label"].map({"bonafide": "-", "spoof": "unknown"})
-    return ReadCorpus(clips.drop(columns="file").assign(language="zh"), said + repeated)
+    return ReadCorpus(clips.drop(columns="file").assign(language="zh"), notes + repeated)
 
 
 def _label_files(root: Path) -> list[Path]:

@@ -41,19 +41,19 @@ def read(path: str) -> ReadCorpus:
         CORPUS, path, [PROTOCOLS, tuple(AUDIO.format(name=name) for _, name, _ in PARTS)]
     )
     root = audio.parent.parent
-    tables, said = [], []
+    tables, notes = [], []
     for part, name, kind in PARTS:
         protocol = protocols / f"ASVspoof2019.LA.cm.{kind}.txt"
         folder = root / AUDIO.format(name=name)
-        absent = next((own for own in (protocol, folder) if not own.exists()), None)
+        absent = next((place for place in (protocol, folder) if not place.exists()), None)
         if absent:
-            said.append(f"no {part}: {absent} is not there")
+            notes.append(f"no {part}: {absent} is not there")
             continue
         clips, repeated = read_protocol(protocol, COLUMNS, f"LA_{name[0].upper()}_")
         clips, unmatched = attach_audio(clips, clips["clip_id"].tolist(), folder, protocol)
-        said += repeated + unmatched
+        notes += repeated + unmatched
         tables.append(clips.assign(part=part))
     if not tables:
-        raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {said[0]}.")
+        raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {notes[0]}.")
     clips = pd.concat(tables, ignore_index=True).drop(columns="environment")
-    return ReadCorpus(clips.assign(language="en"), said)
+    return ReadCorpus(clips.assign(language="en"), notes)

@@ -41,5 +41,5 @@ COLUMNS = (
 
 def read(path: str) -> ReadCorpus:
     """The clips of the subset `eval`."""
-    clips, said = read_eval_2021(CORPUS, path, "DF", COLUMNS, "DF_E_")
-    return ReadCorpus(clips, said)
+    clips, notes = read_eval_2021(CORPUS, path, "DF", COLUMNS, "DF_E_")
+    return ReadCorpus(clips, notes)

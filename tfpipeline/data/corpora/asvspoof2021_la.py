@@ -33,5 +33,5 @@ COLUMNS = (
 
 def read(path: str) -> ReadCorpus:
     """The clips of the subset `eval`."""
-    clips, said = read_eval_2021(CORPUS, path, "LA", COLUMNS, "LA_E_")
-    return ReadCorpus(clips.assign(language="en"), said)
+    clips, notes = read_eval_2021(CORPUS, path, "LA", COLUMNS, "LA_E_")
+    return ReadCorpus(clips.assign(language="en"), notes)

@@ -58,34 +58,34 @@ def read(path: str) -> ReadCorpus:
     protocols = tuple(f"{folder}{name}" for folder in FOLDERS for _, name, _, _ in PARTS)
     found, _ = expect_layout(CORPUS, path, [protocols, _any_audio])
     root = Path(path).expanduser()
-    tables, said = [], []
+    tables, notes = [], []
     for part, name, flac, prefix in PARTS:
         protocol, folder = found.parent / name, _audio(root, flac)
         if folder is None or not protocol.exists():
             absent = root / flac if folder is None else protocol
-            said.append(f"no {part}: {absent} is not there")
+            notes.append(f"no {part}: {absent} is not there")
             continue
         clips, repeated = read_protocol(protocol, COLUMNS, prefix)
         clips, unmatched = attach_audio(
             clips, clips["clip_id"].tolist(), audio_parts(folder, root), protocol
         )
-        said += repeated + unmatched
+        notes += repeated + unmatched
         tables.append(clips.assign(part=part))
     if not tables:
-        raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {said[0]}.")
+        raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {notes[0]}.")
     clips = pd.concat(tables, ignore_index=True)
     seeds = clips["codec_seed"]
     is_seed = clips["clip_id"].isin(seeds[seeds != UNKNOWN])
     clips["source"] = seeds.mask(is_seed & (seeds == UNKNOWN), clips["clip_id"])
     clips["codec"] = clips["codec"].replace(UNKNOWN, "none")
-    return ReadCorpus(clips.drop(columns=["codec_seed", "reserved"]).assign(language="en"), said)
+    return ReadCorpus(clips.drop(columns=["codec_seed", "reserved"]).assign(language="en"), notes)
 
 
 def _audio(root: Path, flac: str) -> Path | None:
     """A part's folder, or the first of those that `flac_T_aa.tar` and so on were unpacked into."""
     inner = sorted(root.glob(f"{flac.removesuffix('_eval')}_[a-z][a-z]/{flac}"))
-    return next((own for own in (root / flac, *inner) if own.is_dir()), None)
+    return next((place for place in (root / flac, *inner) if place.is_dir()), None)
 
 
 def _any_audio(root: Path) -> Path | None:
-    return next((own for own in (_audio(root, flac) for _, _, flac, _ in PARTS) if own), None)
+    return next((place for place in (_audio(root, flac) for _, _, flac, _ in PARTS) if place), None)

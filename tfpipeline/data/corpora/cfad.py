@@ -41,10 +41,10 @@ THCHS30 = re.compile(r"([A-D]\d{1,2})_\d{1,3}")
 def read(path: str) -> ReadCorpus:
     """The clips of one version."""
     (version,) = expect_layout(CORPUS, path, [_version])
-    said = []
-    others = sorted(own.name for own in version.parent.glob("*_version") if own != version)
+    notes = []
+    others = sorted(other.name for other in version.parent.glob("*_version") if other != version)
     if others:
-        said.append(f"{version.name} is read; not {', '.join(others)}, which are named by path")
+        notes.append(f"{version.name} is read; not {', '.join(others)}, which are named by path")
     rows, strange = [], []
     for names, files in sorted(audio_folders(version)):
         if not files:
@@ -75,23 +75,23 @@ def read(path: str) -> ReadCorpus:
                 )
             )
     if strange:
-        said.append(f"{len(strange):,} files tell no part or label: {', '.join(strange[:3])}")
+        notes.append(f"{len(strange):,} files tell no part or label: {', '.join(strange[:3])}")
     columns = ["clip_id", "path", "label", "speaker", "attack", "source", "part", "origin"]
     clips = pd.DataFrame(rows, columns=columns)
     if not len(clips):
         raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: no audio.")
     counts = CORPUS.counts if version.name.lower().startswith("clean") else {}
     clips = clips.assign(language="zh", version=version.name.partition("_")[0])
-    return ReadCorpus(clips, said, counts)
+    return ReadCorpus(clips, notes, counts)
 
 
 def _version(root: Path) -> Path | None:
     """`clean_version` below the root, or the root itself if the parts are in it."""
     for folder in (root / "clean_version", root):
         if folder.is_dir() and any(
-            PART.fullmatch(own.name) and any(SIDE.fullmatch(sub.name) for sub in own.iterdir())
-            for own in folder.iterdir()
-            if own.is_dir()
+            PART.fullmatch(child.name) and any(SIDE.fullmatch(sub.name) for sub in child.iterdir())
+            for child in folder.iterdir()
+            if child.is_dir()
         ):
             return folder
     return None

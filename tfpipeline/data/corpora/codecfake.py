@@ -47,24 +47,24 @@ def read(path: str) -> ReadCorpus:
     """The clips of all label files whose folder is there."""
     labels, _ = expect_layout(CORPUS, path, [_labels, ("train", "dev", "test", *TEST_COUNTS)])
     root = labels.parent
-    tables, said, conditions = [], [], []
+    tables, notes, conditions = [], [], []
     for table in sorted(labels.glob("*.txt")):
         name = table.stem
         if name not in PARTS and name not in TEST_COUNTS:
-            said.append(f"{table} is no label file of a known part: left out")
+            notes.append(f"{table} is no label file of a known part: left out")
             continue
-        folder = next((own for own in (root / name, root / "test" / name) if own.is_dir()), None)
+        folder = next((base for base in (root / name, root / "test" / name) if base.is_dir()), None)
         if folder is None:
-            said.append(f"no {name}: {root / name} is not there")
+            notes.append(f"no {name}: {root / name} is not there")
             continue
         conditions += [name] if name in TEST_COUNTS else []
         clips, unmatched = _read_labels(table, folder)
-        said += unmatched
+        notes += unmatched
         tables.append(clips)
     if not tables:
-        raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {said[0]}.")
+        raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {notes[0]}.")
     counts = {**CORPUS.counts, "test": sum(TEST_COUNTS[name] for name in conditions)}
-    return ReadCorpus(pd.concat(tables, ignore_index=True), said, counts)
+    return ReadCorpus(pd.concat(tables, ignore_index=True), notes, counts)
 
 
 def _labels(root: Path) -> Path | None:

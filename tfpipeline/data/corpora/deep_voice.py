@@ -36,7 +36,7 @@ def read(path: str) -> ReadCorpus:
     real, fake = expect_layout(
         CORPUS, path, [lambda r: _named(r, "real"), lambda r: _named(r, "fake")]
     )
-    rows, said = [], []
+    rows, notes = [], []
     for folder in (real, fake):
         label = LABELS[folder.name.lower()]
         for names, files in sorted(audio_folders(folder)):
@@ -55,7 +55,7 @@ def read(path: str) -> ReadCorpus:
         raise ValueError(
             f"{CORPUS.name}:{path}: expected audio in {CORPUS.layout}. Received: none."
         )
-    return ReadCorpus(clips.assign(language="en"), said)
+    return ReadCorpus(clips.assign(language="en"), notes)
 
 
 def _named(root: Path, name: str) -> Path | None:

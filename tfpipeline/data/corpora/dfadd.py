@@ -82,5 +82,5 @@ def read(path: str) -> ReadCorpus:
 
 
 def _first_set(root: Path) -> Path | None:
-    folders = (own for own in root.glob("[dD]*") if own.name.lower().startswith(PREFIX))
-    return next((own for own in folders if own.is_dir()), None)
+    folders = (folder for folder in root.glob("[dD]*") if folder.name.lower().startswith(PREFIX))
+    return next((folder for folder in folders if folder.is_dir()), None)

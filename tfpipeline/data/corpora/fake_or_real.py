@@ -50,13 +50,13 @@ def read(path: str) -> ReadCorpus:
     """The clips of one version."""
     (part,) = expect_layout(CORPUS, path, [_any_part])
     root = part.parent
-    rows, said = [], []
+    rows, notes = [], []
     for (top, *inner), files in ((n, f) for n, f in sorted(audio_folders(root)) if n):
         part = PARTS.get(top.lower())
         label = LABELS.get(inner[0].lower()) if inner else None
         if not part or not label:
             if files:
-                said.append(f"{len(files)} files tell no part or label: {'/'.join((top, *inner))}")
+                notes.append(f"{len(files)} files tell no part or label: {'/'.join((top, *inner))}")
             continue
         folder = "/".join((top, *inner))
         attack = "-" if label == "bonafide" else "tts"
@@ -73,20 +73,20 @@ def read(path: str) -> ReadCorpus:
     again = clips["source"].duplicated()
     if again.any():
         first = clips["source"][again].iloc[0]
-        said.append(f"{again.sum():,} recordings are there in another encoding too: {first}")
+        notes.append(f"{again.sum():,} recordings are there in another encoding too: {first}")
     named = [VERSION.search(name) for name in root.absolute().parts[-2:]]
     version = next((found[1].lower() for found in reversed(named) if found), "-")
-    return ReadCorpus(clips.assign(language="en", version=version), said, COUNTS.get(version, {}))
+    return ReadCorpus(clips.assign(language="en", version=version), notes, COUNTS.get(version, {}))
 
 
 def _any_part(root: Path) -> Path | None:
     """A part's folder below `root` that holds `real` or `fake`, all in any case."""
-    folders = (own for own in sorted(root.glob("[tTvV]*")) if own.name.lower() in PARTS)
+    folders = (folder for folder in sorted(root.glob("[tTvV]*")) if folder.name.lower() in PARTS)
     return next(
         (
-            own
-            for own in folders
-            if own.is_dir() and any(sub.name.lower() in LABELS for sub in own.iterdir())
+            folder
+            for folder in folders
+            if folder.is_dir() and any(sub.name.lower() in LABELS for sub in folder.iterdir())
         ),
         None,
     )

@@ -42,8 +42,8 @@ def load_folder(path: str | None, split: bool = True) -> pd.DataFrame:
             "--data folder needs a PATH. Received: none. Such as --data folder:/data/speech, "
             "with /data/speech/real and /data/speech/fake."
         )
-    clips, said = read_folder(path, split)
-    for line in said:
+    clips, notes = read_folder(path, split)
+    for line in notes:
         print(f"folder: {line}", file=sys.stderr)
     return clips
 
@@ -70,24 +70,24 @@ def read_folder(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, lis
             f"--data manifest:{root}."
         )
     others: list[str] = []
-    clips, said = _label(root, dict(audio_folders(root, others)))
-    said += [line] if (line := left_out(others)) else []
+    clips, notes = _label(root, dict(audio_folders(root, others)))
+    notes += [line] if (line := left_out(others)) else []
     if (clips["part"] != UNKNOWN).all():
         counts = ", ".join(f"{part} {n}" for part, n in clips["part"].value_counts().items())
-        said.append(f"parts kept as the folders name them: {counts}")
-        return _tell_leaks(clips, said), said
+        notes.append(f"parts kept as the folders name them: {counts}")
+        return _tell_leaks(clips, notes), notes
     if (clips["part"] != UNKNOWN).any():
         several = (clips["part"] != UNKNOWN).sum()
-        said.append(f"part folders are above {several} of {len(clips)} clips only: left aside")
+        notes.append(f"part folders are above {several} of {len(clips)} clips only: left aside")
     if not split:
-        return _tell_groups(clips.assign(part=UNKNOWN)).drop(columns=["stem", "below"]), said
+        return _tell_groups(clips.assign(part=UNKNOWN)).drop(columns=["stem", "below"]), notes
     clips, how = split_by_best_group(_tell_groups(clips), str(root), SPEAKERS_A_PART)
-    return clips.drop(columns=["stem", "below"]), [*said, how.replace(":", ", by the names:", 1)]
+    return clips.drop(columns=["stem", "below"]), [*notes, how.replace(":", ", by the names:", 1)]
 
 
 def _label(root: Path, folders: dict[tuple[str, ...], list[str]]) -> tuple[pd.DataFrame, list[str]]:
     """The clips of all folders that tell a label, with `stem` and `below` besides, and notes."""
-    rows, said, unlabelled, nested = [], [], {}, []
+    rows, notes, unlabelled, nested = [], [], {}, []
     for names, files in sorted(folders.items()):
         known = [at for at, name in enumerate(names) if label_from_name(name)]
         if not files:
@@ -118,9 +118,9 @@ def _label(root: Path, folders: dict[tuple[str, ...], list[str]]) -> tuple[pd.Da
     _refuse_unusable(root, folders, {row[2] for row in rows}, bool(rows or unlabelled))
     if unlabelled:
         examples = ", ".join(list(unlabelled)[:3])
-        said.append(f"{sum(unlabelled.values())} files tell no label and are left out: {examples}")
+        notes.append(f"{sum(unlabelled.values())} files tell no label and are left out: {examples}")
     if nested:
-        said.append(f"folders in one of the other class, the nearest name counts: {nested[0]} …")
+        notes.append(f"folders in one of the other class, the nearest name counts: {nested[0]} …")
     columns = ["clip_id", "path", "label", "attack", "part", "stem", "below"]
     clips = pd.DataFrame(rows, columns=columns)
     bonafide = set().union(*clips["below"][clips["label"] == "bonafide"].unique())
@@ -128,7 +128,7 @@ def _label(root: Path, folders: dict[tuple[str, ...], list[str]]) -> tuple[pd.Da
         next((n for n in below if n not in bonafide), attack) if attack != UNKNOWN else attack
         for attack, below in zip(clips["attack"], clips["below"], strict=True)
     ]
-    return normalize_manifest(clips, str(root)), said
+    return normalize_manifest(clips, str(root)), notes
 
 
 def _refuse_unusable(root: Path, folders, labels: set[str], any_audio: bool) -> None:
@@ -171,7 +171,7 @@ def _folder_speakers(clips: pd.DataFrame) -> pd.Series:
     return clips["below"].map(lambda below: next((n for n in below[::-1] if n in shared), UNKNOWN))
 
 
-def _tell_leaks(clips: pd.DataFrame, said: list[str]) -> pd.DataFrame:
+def _tell_leaks(clips: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """Fills the groups of given parts, and tells of folders that may be speakers in several.
 
     Only groups that a telling name names are filled: training refuses those that overlap.
@@ -185,7 +185,7 @@ def _tell_leaks(clips: pd.DataFrame, said: list[str]) -> pd.DataFrame:
         shared = side.groupby(by_folder).nunique().drop(UNKNOWN, errors="ignore")
         shared = shared.index[shared > 1]
         if len(shared):
-            said.append(
+            notes.append(
                 f"{len(shared)} folders stand in several parts, such as {shared[0]}: if they are "
                 "speakers, test knows voices of train, and the figures are too good"
             )

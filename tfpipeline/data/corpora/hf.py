@@ -51,8 +51,8 @@ def load_hf(path: str | None, split: bool = True) -> pd.DataFrame:
         raise ValueError(
             "--data hf needs a PATH. Received: none. Such as --data hf:FOLDER+label=is_tts+spoof=1."
         )
-    clips, said = read_hf(path, split)
-    for line in said:
+    clips, notes = read_hf(path, split)
+    for line in notes:
         print(f"hf: {line}", file=sys.stderr)
     return clips
 
@@ -79,9 +79,9 @@ def read_hf(path: str, split: bool = True) -> tuple[pd.DataFrame, list[str]]:
     metadata = [root.glob(level + name) for level in levels for name in METADATA]
     metadata = sorted({file for found in metadata for file in found})
     if tables:
-        rows, label, classes, said = _read_tables(tables, source, options)
+        rows, label, classes, notes = _read_tables(tables, source, options)
     elif metadata:
-        rows, label, classes, said = _read_metadata(root, metadata, source, options)
+        rows, label, classes, notes = _read_metadata(root, metadata, source, options)
     else:
         raise ValueError(
             f"{source}: expected tables (train-00000-of-00001.parquet, data-00000-of-00001.arrow), "
@@ -95,28 +95,28 @@ def read_hf(path: str, split: bool = True) -> tuple[pd.DataFrame, list[str]]:
     if "attack" not in clips:
         # As in a table of clips, `fake` or `vits` names an attack; numbers and booleans do not.
         clips["attack"] = text.mask(text.str.fullmatch(r"[-.\d]*|true|false", case=False), UNKNOWN)
-    said += _set_parts(clips, options)
+    notes += _set_parts(clips, options)
     hidden = labels.isna()
     if hidden.all():
         raise ValueError(f"{source}: expected clips with labels. Received: hidden ones only.")
     if hidden.any():
-        said.append(f"{hidden.sum()} of {len(clips)} clips have no label, and are left out")
+        notes.append(f"{hidden.sum()} of {len(clips)} clips have no label, and are left out")
         clips = clips[~hidden].reset_index(drop=True)
-    clips, own = drop_repeated(clips, source, "path")
+    clips, repeated = drop_repeated(clips, source, "path")
     clips, parts = keep_or_assign_parts(named_columns(clips, source), source, split)
-    return clips, said + own + parts
+    return clips, notes + repeated + parts
 
 
 def _options(path: str) -> tuple[str, dict[str, str]]:
     """The folder, and what the user says of its columns."""
     folder, *given = split_paths(path)
     options = {}
-    for own in given:
-        key, equals, value = own.partition("=")
+    for option in given:
+        key, equals, value = option.partition("=")
         if key not in KEYS or not equals or not value or key in options:
             raise ValueError(
                 f"hf:{folder}: behind the folder stands +key=value, each key once, of "
-                f"{', '.join(KEYS)}. Received: +{own}."
+                f"{', '.join(KEYS)}. Received: +{option}."
             )
         options[key] = value
     return folder, options
@@ -130,7 +130,7 @@ def _read_tables(
 
     schema, features = schema_of(tables[0]), features_of(tables[0])
     missing = missing_shards(tables)
-    said = [f"{len(missing)} shards are not there, such as {missing[0]}"] if missing else []
+    notes = [f"{len(missing)} shards are not there, such as {missing[0]}"] if missing else []
     audio = audio_column(schema, source, options.get("audio"), ("audio", "path", *PATH_NAMES))
     flat = [
         field.name
@@ -145,10 +145,10 @@ def _read_tables(
             )
     columns = list(dict.fromkeys([*flat, *named]))
     label = label_column(columns, features, source, options.get("label"))
-    rows = extract_audio(tables, columns, audio=audio, said=said)
+    rows = extract_audio(tables, columns, audio=audio, notes=notes)
     if not len(rows):
         raise ValueError(f"{source}: expected a row for each clip. Received: 0 rows.")
-    return rows, label, class_names(features, label), said
+    return rows, label, class_names(features, label), notes
 
 
 def _is_bytes(kind) -> bool:
@@ -161,19 +161,19 @@ def _read_metadata(
     root: Path, files: list[Path], source: str, options: dict[str, str]
 ) -> tuple[pd.DataFrame, str, list[str], list[str]]:
     """The same of a folder of audio; without a column for it, folders tell the label."""
-    tables, said = [], []
+    tables, notes = [], []
     for file in files:
-        rows, own = _read_one(file, options.get("audio", "file_name"))
+        rows, file_notes = _read_one(file, options.get("audio", "file_name"))
         name = options.get("audio", "file_name")
         if name not in rows:
             raise ValueError(f"{file}: expected a column {name}. Received: {', '.join(rows)}.")
         written = rows[name].astype(str)
-        paths, found = find_clips(
+        paths, path_notes = find_clips(
             written.tolist(), [str(file.parent)], str(file), "Paths start from its own folder."
         )
-        said += own + found
-        inside = [(*file.relative_to(root).parts[:-1], *own.split("/")[:-1]) for own in written]
-        rows = rows.rename(columns={own: f"{own}_written" for own in ("path", "split")})
+        notes += file_notes + path_notes
+        inside = [(*file.relative_to(root).parts[:-1], *text.split("/")[:-1]) for text in written]
+        rows = rows.rename(columns={column: f"{column}_written" for column in ("path", "split")})
         rows = rows.drop(columns=[] if name == "path" else name, errors="ignore")
         splits = [next(filter(part_from_name, names), "train") for names in inside]
         labels = [next(filter(label_from_name, reversed(names)), "") for names in inside]
@@ -183,7 +183,7 @@ def _read_metadata(
     if "label" not in options and "label" not in rows and (folders != "").all():
         rows["label"] = folders
     columns = [column for column in rows if column not in ("path", "split")]
-    return rows, label_column(columns, {}, source, options.get("label")), [], said
+    return rows, label_column(columns, {}, source, options.get("label")), [], notes
 
 
 def _read_one(file: Path, name: str) -> tuple[pd.DataFrame, list[str]]:
@@ -204,18 +204,18 @@ def _to_manifest_names(
     rows: pd.DataFrame, label: str, source: str, options: dict[str, str]
 ) -> pd.DataFrame:
     """Renames what the user named, and what only looks like the manifest's columns."""
-    written = {own: f"{own}_written" for own in ("path", "split")}
-    taken = {key: options[key] for key in (*BY_NAME, *NAMED) if key in options}
-    missing = [own for own in taken.values() if written.get(own, own) not in rows]
+    written = {column: f"{column}_written" for column in ("path", "split")}
+    chosen = {key: options[key] for key in (*BY_NAME, *NAMED) if key in options}
+    missing = [column for column in chosen.values() if written.get(column, column) not in rows]
     if label not in rows or missing:
         raise ValueError(
             f"{source}: expected a column {missing[0] if missing else label}. Received: "
             f"{', '.join(rows)}."
         )
     clips = rows.copy()
-    for name in {"label", *NAMED, *taken} & set(clips):
+    for name in {"label", *NAMED, *chosen} & set(clips):
         clips = clips.rename(columns={name: f"{name}_written"})
-    for key, column in taken.items():
+    for key, column in chosen.items():
         name = written.get(column, column)
         clips[key] = clips[name] if name in clips else clips[f"{name}_written"]
     for key in {*BY_NAME, *NAMED} & set(clips) - {"seconds"}:

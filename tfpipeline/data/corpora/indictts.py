@@ -45,8 +45,8 @@ def read(path: str) -> ReadCorpus:
     """The clips with a label."""
     tables = _find(path)
     missing = missing_shards(tables)
-    said = [f"{len(missing)} shards are not there, such as {missing[0]}"] if missing else []
-    clips = _read_tables(path, tables, said)
+    notes = [f"{len(missing)} shards are not there, such as {missing[0]}"] if missing else []
+    clips = _read_tables(path, tables, notes)
     clips = clips[clips["is_tts"] != HIDDEN].reset_index(drop=True)
     if not len(clips):
         raise ValueError(
@@ -56,7 +56,7 @@ def read(path: str) -> ReadCorpus:
     clips["label"] = clips["is_tts"].map(LABELS)
     clips["attack"] = clips["label"].map({"bonafide": UNKNOWN, "spoof": "tts"})
     clips, repeated = drop_repeated(clips, f"{CORPUS.name}:{path}")
-    return ReadCorpus(clips.drop(columns=["is_tts", "split"]), said + repeated)
+    return ReadCorpus(clips.drop(columns=["is_tts", "split"]), notes + repeated)
 
 
 def hidden_clips(path: str | None) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def hidden_clips(path: str | None) -> pd.DataFrame:
             f"{CORPUS.name}:{path}: a submission is about all hidden clips. Received: "
             f"{len(missing)} shards less, such as {missing[0]}. Fetch them too."
         )
-    clips = _read_tables(path, tables)
+    clips = _read_tables(path, tables, [])
     clips = clips[clips["is_tts"] == HIDDEN].reset_index(drop=True)
     if not len(clips):
         raise ValueError(
@@ -91,9 +91,9 @@ def _find(path: str) -> list[Table]:
     return find_tables(Path(path).expanduser())
 
 
-def _read_tables(path: str, tables: Sequence[Table], said: list[str] | None = None) -> pd.DataFrame:
+def _read_tables(path: str, tables: Sequence[Table], notes: list[str]) -> pd.DataFrame:
     """All rows, with their audio in files, in the manifest's words but for the label."""
-    rows = extract_audio(tables, COLUMNS, said=said)
+    rows = extract_audio(tables, COLUMNS, notes=notes)
     known = rows["is_tts"].isin([HIDDEN, *LABELS])
     if not known.all():
         first = rows[~known].iloc[0]
@@ -102,18 +102,18 @@ def _read_tables(path: str, tables: Sequence[Table], said: list[str] | None = No
             f"{first['is_tts']} for {first['id']}, one of {int((~known).sum())} such rows."
         )
     ids = rows["id"].astype(str)
-    told = ids.str.extract(ID).fillna(UNKNOWN)
-    voice = told["code"].str.upper() + "_" + told["sex"]
+    fields = ids.str.extract(ID).fillna(UNKNOWN)
+    voice = fields["code"].str.upper() + "_" + fields["sex"]
     return pd.DataFrame(
         {
             "clip_id": ids,
             "path": rows["path"],
-            "speaker": voice.where(told["code"] != UNKNOWN, UNKNOWN),
+            "speaker": voice.where(fields["code"] != UNKNOWN, UNKNOWN),
             "language": rows["language"].fillna(UNKNOWN).astype(str),
             "sentence": rows["text"].map(_sentence),
-            "sex": told["sex"],
-            "emotion": told["emotion"].str.lower(),
-            "number": told["number"],
+            "sex": fields["sex"],
+            "emotion": fields["emotion"].str.lower(),
+            "number": fields["number"],
             "is_tts": rows["is_tts"].astype(int),
             "split": rows["split"],
         }

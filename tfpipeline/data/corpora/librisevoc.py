@@ -45,7 +45,7 @@ def read(path: str) -> ReadCorpus:
     """The recordings and what the vocoders that are there made of them."""
     (real,) = expect_layout(CORPUS, path, [(REAL,)])
     root = real.parent
-    rows, said = [], []
+    rows, notes = [], []
     for names, files in sorted(audio_folders(root)):
         if not files:
             continue
@@ -67,16 +67,16 @@ def read(path: str) -> ReadCorpus:
             listed = read_fields(root / name, ("file",))["file"].map(stem_of)
             parts.update(dict.fromkeys(listed, part))
         else:
-            said.append(f"no {root / name}, the list of {part}; it is in the repository")
+            notes.append(f"no {root / name}, the list of {part}; it is in the repository")
     if parts:
         clips["part"] = clips["source"].map(parts)
         left_out = int(clips["part"].isna().sum())
         if left_out:
-            said.append(f"{left_out:,} clips stand in no list, and are left out")
+            notes.append(f"{left_out:,} clips stand in no list, and are left out")
         clips = clips.dropna(subset=["part"]).reset_index(drop=True)
     if clips.empty:
         raise ValueError(
             f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: no audio"
             f"{' that the lists name' if rows else ''}."
         )
-    return ReadCorpus(clips, said)
+    return ReadCorpus(clips, notes)

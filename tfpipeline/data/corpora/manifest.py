@@ -35,8 +35,8 @@ def load_manifest(path: str | None, split: bool = True) -> pd.DataFrame:
             "--data manifest needs a PATH. Received: none. Such as --data manifest:clips.csv, a "
             "table with the columns path and label."
         )
-    clips, said = read_table(path, split)
-    for line in said:
+    clips, notes = read_table(path, split)
+    for line in notes:
         print(f"manifest: {line}", file=sys.stderr)
     return clips
 
@@ -56,20 +56,20 @@ def read_table(path: str | Path, split: bool = True) -> tuple[pd.DataFrame, list
             missing or stands in it twice.
     """
     table = Path(path).expanduser()
-    clips, said = _read_any(table)
+    clips, notes = _read_any(table)
     clips = named_columns(clips, str(table))
     beside = [os.path.join(table.parent, name) for name in AUDIO_FOLDERS]
-    clips["path"], own = find_clips(
+    clips["path"], path_notes = find_clips(
         clips["path"].tolist(),
         [str(table.parent), *filter(os.path.isdir, beside)],
-        ", ".join([str(table), *said]),
+        ", ".join([str(table), *notes]),
         f"Relative paths start from the table's own folder, or from {', '.join(AUDIO_FOLDERS)} "
         "in it.",
     )
-    said += own
+    notes += path_notes
     _refuse_repeated(clips["path"], clips["label"], str(table))
-    clips, own = keep_or_assign_parts(clips, str(table), split)
-    return clips, said + own
+    clips, part_notes = keep_or_assign_parts(clips, str(table), split)
+    return clips, notes + part_notes
 
 
 def keep_or_assign_parts(
@@ -115,12 +115,12 @@ def _read_any(table: Path) -> tuple[pd.DataFrame, list[str]]:
         head = opened.read(4096)
     if not head.strip():
         raise ValueError(f"{table}: expected a table of clips. Received: an empty file.")
-    said = []
+    notes = []
     try:
         if head.startswith(b"PAR1"):
             clips = pd.read_parquet(table)
         else:
-            clips, said = read_delimited(table, _is_header)
+            clips, notes = read_delimited(table, _is_header)
     except ImportError:
         raise ValueError(
             f"{table}: Parquet needs the package pyarrow, in the version that fits NumPy's. "
@@ -136,7 +136,7 @@ def _read_any(table: Path) -> tuple[pd.DataFrame, list[str]]:
     if not len(clips):
         raise ValueError(f"{table}: expected a row for each clip. Received: 0 rows.")
     clips.columns = [str(column).strip() for column in clips.columns]
-    return clips.reset_index(drop=True), said
+    return clips.reset_index(drop=True), notes
 
 
 def _is_header(cells: Sequence[str]) -> bool:
@@ -228,10 +228,10 @@ def _refuse_repeated(paths: pd.Series, labels: pd.Series, source: str) -> None:
         first = _first(plain == plain[second - 1])
         pairs = pd.DataFrame({"path": plain, "label": labels}).drop_duplicates()
         differ = int(pairs["path"].duplicated().sum())
-        told = f", {differ} files with different labels: which is right?" if differ else "."
+        conflict = f", {differ} files with different labels: which is right?" if differ else "."
         raise ValueError(
             f"{source}, row {second}: each file stands in a table once. Received: "
-            f"{paths[second - 1]} again, first in row {first}; {repeated.sum()} such rows{told}"
+            f"{paths[second - 1]} again, first in row {first}; {repeated.sum()} such rows{conflict}"
         )
 
 

@@ -42,24 +42,24 @@ def read(path: str) -> ReadCorpus:
     """The fakes of all models, and the bona fide speech of the second path."""
     first, *others = split_paths(path)
     (fake,) = expect_layout(CORPUS, first, [_fake])
-    said, tables = [], []
+    notes, tables = [], []
     for meta in sorted(fake.glob("*/*/meta.csv")):
         clips, unmatched = _read_model(meta)
         tables.append(clips)
-        said += unmatched
+        notes += unmatched
     fakes = pd.concat(tables, ignore_index=True)
     real = [_read_bonafide(open_root(other)) for other in others]
     clips = pd.concat([fakes, *real], ignore_index=True)
     if real:
         alone = sorted(set(fakes["language"]) - {"-"} - set(pd.concat(real)["language"]))
         if alone:
-            said.append(
+            notes.append(
                 f"{len(alone)} languages are spoken by fakes only, such as {alone[0]}: a detector "
                 "may learn the language"
             )
     text = [column for column in clips if column not in ("path", "seconds")]
     clips[text] = clips[text].fillna(UNKNOWN)
-    return ReadCorpus(clips, said)
+    return ReadCorpus(clips, notes)
 
 
 def _fake(root: Path) -> Path | None:
@@ -69,13 +69,13 @@ def _fake(root: Path) -> Path | None:
 def _read_model(meta: Path) -> tuple[pd.DataFrame, list[str]]:
     """The clips of one model's table; the folder tells language and model where a cell does not."""
     header = line_of(meta, 0)[1]
-    separator = next((own for own in "|;" if own in header), ",")
+    separator = next((mark for mark in "|;" if mark in header), ",")
     table = read_columns(meta, NEEDED, separator)
     folder = meta.parent
     language, model = folder.parent.name, folder.name
     clips = pd.DataFrame(
         {
-            "clip_id": [f"{language}/{model}/{Path(own).name}" for own in table["path"]],
+            "clip_id": [f"{language}/{model}/{Path(file).name}" for file in table["path"]],
             "label": "spoof",
             "attack": table["model_name"].where(table["model_name"] != UNKNOWN, model),
             "source": table["original_file"].map(_recording),
@@ -86,7 +86,7 @@ def _read_model(meta: Path) -> tuple[pd.DataFrame, list[str]]:
         }
     )
     clips = clips[~clips["clip_id"].duplicated()]
-    names = [own.rpartition("/")[2] for own in clips["clip_id"]]
+    names = [clip_id.rpartition("/")[2] for clip_id in clips["clip_id"]]
     return attach_audio(clips.reset_index(drop=True), names, folder, meta)
 
 

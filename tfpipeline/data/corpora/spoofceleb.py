@@ -39,12 +39,12 @@ def read(path: str) -> ReadCorpus:
             tuple(f"flac/{name}" for _, name in PARTS),
         ],
     )
-    tables, said = [], []
+    tables, notes = [], []
     for part, name in PARTS:
         table, folder = metadata.parent / f"{name}.csv", audio.parent / name
-        absent = next((own for own in (table, folder) if not own.exists()), None)
+        absent = next((place for place in (table, folder) if not place.exists()), None)
         if absent:
-            said.append(f"no {part}: {absent} is not there")
+            notes.append(f"no {part}: {absent} is not there")
             continue
         clips = read_columns(table, ("file", "speaker", "attack"))
         clips["attack"] = clips["attack"].str.lower()
@@ -53,8 +53,8 @@ def read(path: str) -> ReadCorpus:
         clips["clip_id"] = part + "/" + clips["file"].map(stem_of)
         clips, repeated = drop_repeated(clips, table)
         clips, unmatched = attach_audio(clips, clips["file"].tolist(), folder, table)
-        said += repeated + unmatched
+        notes += repeated + unmatched
         tables.append(clips.drop(columns="file").assign(part=part))
     if not tables:
-        raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {said[0]}.")
-    return ReadCorpus(pd.concat(tables, ignore_index=True), said)
+        raise ValueError(f"{CORPUS.name}:{path}: expected {CORPUS.layout}. Received: {notes[0]}.")
+    return ReadCorpus(pd.concat(tables, ignore_index=True), notes)

@@ -49,7 +49,7 @@ def read(path: str) -> ReadCorpus:
     places = [generated, generated.parent, generated.parent.parent]
     others = [open_root(other) for other in others]
     real = {name: _originals(name, others, places) for name in ORIGINALS}
-    rows, said = [], []
+    rows, notes = [], []
     for name, folder in real.items():
         speaker, language = ORIGINALS[name][2:]
         files = [] if folder is None else dict(audio_folders(folder))[()]
@@ -86,14 +86,14 @@ def read(path: str) -> ReadCorpus:
                         (clip_id, place, "spoof", speaker, generator.name, source, language)
                     )
     if left_out:
-        said.append(f"{left_out:,} fakes of JSUT are left out: no jsut_ver1.1 beside {generated}")
+        notes.append(f"{left_out:,} fakes of JSUT are left out: no jsut_ver1.1 beside {generated}")
     if repeated:
-        said.append(f"{repeated:,} files stand in a generator's folder twice: read once")
+        notes.append(f"{repeated:,} files stand in a generator's folder twice: read once")
     clips = pd.DataFrame(rows, columns=COLUMNS)
     if real["ljspeech"] is None:
-        said.append(f"no LJSpeech-1.1 in or beside {generated}: fakes only")
-        return ReadCorpus(clips, said, {})
-    return ReadCorpus(clips, said, COUNTS[real["jsut"] is not None])
+        notes.append(f"no LJSpeech-1.1 in or beside {generated}: fakes only")
+        return ReadCorpus(clips, notes, {})
+    return ReadCorpus(clips, notes, COUNTS[real["jsut"] is not None])
 
 
 def _generators(folder: Path) -> list[Path]:
@@ -101,28 +101,28 @@ def _generators(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        own
-        for own in folder.iterdir()
-        if own.name.lower().startswith(GENERATORS)
-        and not own.name.lower().endswith("_real")
-        and own.is_dir()
+        child
+        for child in folder.iterdir()
+        if child.name.lower().startswith(GENERATORS)
+        and not child.name.lower().endswith("_real")
+        and child.is_dir()
     )
 
 
 def _generated(root: Path) -> Path | None:
     """The folder that holds the generators' folders: `generated_audio`, or the root itself."""
-    return next((own for own in (root / "generated_audio", root) if _generators(own)), None)
+    return next((place for place in (root / "generated_audio", root) if _generators(place)), None)
 
 
 def _originals(name: str, given: list[Path], places: list[Path]) -> Path | None:
     """The folder of a reader's recordings, among those given, else in the places to look."""
     folders, inner, *_ = ORIGINALS[name]
-    candidates = [own / sub for own in given for sub in (inner, f"{folders[0]}/{inner}")]
+    candidates = [place / sub for place in given for sub in (inner, f"{folders[0]}/{inner}")]
     # A folder of recordings may be named itself; its first file tells whose they are.
-    candidates += [own for own in given if name == "ljspeech" and any(own.glob("LJ001-*"))]
-    candidates += [place / own / sub for place in places for own in folders for sub in (inner, "")]
-    return next((own for own in candidates if own.is_dir() and _has_audio(own)), None)
+    candidates += [place for place in given if name == "ljspeech" and any(place.glob("LJ001-*"))]
+    candidates += [place / top / sub for place in places for top in folders for sub in (inner, "")]
+    return next((path for path in candidates if path.is_dir() and _has_audio(path)), None)
 
 
 def _has_audio(folder: Path) -> bool:
-    return any(NAMED.match(own.name) for own in folder.iterdir())
+    return any(NAMED.match(file.name) for file in folder.iterdir())

@@ -95,10 +95,10 @@ def contrast(magnitude: tf.Tensor, sample_rate: int) -> tf.Tensor:
         first, end = held[0] - (number > 0), held[-1] + 1
         if number == CONTRAST_BANDS:
             end = len(frequencies)
-        taken = max(1, int(np.rint(CONTRAST_QUANTILE * (end - first))))
+        count = max(1, int(np.rint(CONTRAST_QUANTILE * (end - first))))
         band = magnitude[..., first : end - (number < CONTRAST_BANDS)]
-        peaks.append(_mean_of_greatest(band, taken))
-        valleys.append(-_mean_of_greatest(-band, taken))
+        peaks.append(_mean_of_greatest(band, count))
+        valleys.append(-_mean_of_greatest(-band, count))
     peak, valley = (power_to_db(tf.stack(part, axis=2), ref=1.0) for part in (peaks, valleys))
     return peak - valley
 

@@ -76,8 +76,8 @@ def masked_quantiles(series: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         tf.cast(tf.floor(share * tf.cast(tf.maximum(count - 1, 0), tf.float32)), tf.int32)
         for share in QUANTILES.values()
     ]
-    taken = tf.gather(ordered, tf.stack(places, axis=1), batch_dims=1)
-    return tf.where(count[:, None] > 0, taken, 0.0)
+    values = tf.gather(ordered, tf.stack(places, axis=1), batch_dims=1)
+    return tf.where(count[:, None] > 0, values, 0.0)
 
 
 def _moments(series: tf.Tensor) -> dict[str, tf.Tensor]:

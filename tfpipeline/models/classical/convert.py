@@ -63,7 +63,7 @@ def _hist_gradient_boosting(model, n_features: int) -> TreeEnsemble:
 def _gradient_boosting(model, n_features: int) -> TreeEnsemble:
     rate = model.learning_rate
     trees = [
-        _sklearn_tree(own.tree_, rate * own.tree_.value[:, 0, 0]) for (own,) in model.estimators_
+        _sklearn_tree(tree.tree_, rate * tree.tree_.value[:, 0, 0]) for (tree,) in model.estimators_
     ]
     base = float(np.ravel(model._raw_predict_init(np.zeros((1, n_features), np.float32)))[0])
     return _ensemble(trees, n_features, base, "sum", "float32")
@@ -71,9 +71,9 @@ def _gradient_boosting(model, n_features: int) -> TreeEnsemble:
 
 def _forest(model, n_features: int) -> TreeEnsemble:
     trees = []
-    for own in model.estimators_:
-        shares = own.tree_.value[:, 0, :]
-        trees.append(_sklearn_tree(own.tree_, shares[:, 1] / shares.sum(axis=1)))
+    for tree in model.estimators_:
+        shares = tree.tree_.value[:, 0, :]
+        trees.append(_sklearn_tree(tree.tree_, shares[:, 1] / shares.sum(axis=1)))
     return _ensemble(trees, n_features, 0.0, "mean_probability", "float32")
 
 

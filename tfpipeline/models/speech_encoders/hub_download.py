@@ -106,7 +106,7 @@ def _snapshot(model: HubModel) -> Path | None:
     commit = reference.read_text("utf-8").strip() if reference.is_file() else model.revision
     if re.fullmatch(r"\w[\w.-]*", commit) and (folder / "snapshots" / commit).is_dir():
         return folder / "snapshots" / commit
-    snapshots = [own for own in folder.glob("snapshots/*") if own.is_dir()]
+    snapshots = [snapshot for snapshot in folder.glob("snapshots/*") if snapshot.is_dir()]
     # Copied by hand, often without the references.
     return snapshots[0] if len(snapshots) == 1 and model.revision == "main" else None
 
@@ -125,7 +125,7 @@ def _download(model: HubModel) -> None:
     try:
         answer = json.loads(_get(listed))
         commit = str(answer["sha"])
-        files = {str(own["rfilename"]): own for own in answer["siblings"]}
+        files = {str(file["rfilename"]): file for file in answer["siblings"]}
     except (ValueError, KeyError, TypeError) as error:
         raise ConnectionError(f"{listed} answered no list of files: {error!r}") from None
     weights = next((name for name in WEIGHTS if name in files), None)
@@ -136,7 +136,7 @@ def _download(model: HubModel) -> None:
         )
     base = f"{endpoint}/{model.repo}/resolve/{commit}"
     model.folder.mkdir(parents=True, exist_ok=True)
-    for name in [own for own in SETTINGS if own in files]:
+    for name in [setting for setting in SETTINGS if setting in files]:
         _keep(model.folder / name, _small(base, name, files))
     parts = [weights]
     if weights.endswith(".json"):

@@ -133,8 +133,8 @@ class PositionalConvolution(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        own = {"kernel_size": self.kernel_size, "groups": self.groups}
-        return {**super().get_config(), **own}
+        options = {"kernel_size": self.kernel_size, "groups": self.groups}
+        return {**super().get_config(), **options}
 
     def torch_parts(self):
         """See `tfpipeline.models.pretrained`."""

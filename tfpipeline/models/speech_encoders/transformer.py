@@ -110,12 +110,12 @@ def transformer_block(
 
     def attend(x):
         at = f"{prefix}{names.attention}."
-        own = bias(x, at.rstrip(".")) if callable(bias) else bias
+        biases = bias(x, at.rstrip(".")) if callable(bias) else bias
         query = keras.layers.Dense(width, name=f"{at}q_proj")(x)
         key = keras.layers.Dense(width, use_bias=key_bias, name=f"{at}k_proj")(x)
         value = keras.layers.Dense(width, name=f"{at}v_proj")(x)
         attention = DotProductAttention(heads, name=f"{at}heads")
-        return keras.layers.Dense(width, name=f"{at}out_proj")(attention(query, key, value, own))
+        return keras.layers.Dense(width, name=f"{at}out_proj")(attention(query, key, value, biases))
 
     def transform(x):
         x = keras.layers.Dense(hidden, name=prefix + names.widen)(x)

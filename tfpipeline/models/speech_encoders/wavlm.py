@@ -98,8 +98,8 @@ class RelativePositionBias(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        own = {"heads": self.heads, "buckets": self.buckets, "max_distance": self.max_distance}
-        return {**super().get_config(), **own}
+        options = {"heads": self.heads, "buckets": self.buckets, "max_distance": self.max_distance}
+        return {**super().get_config(), **options}
 
     def torch_parts(self):
         """See `tfpipeline.models.pretrained`."""

@@ -133,13 +133,13 @@ class Client:
         """
         if isinstance(audio, bytes):
             raise ValueError("audio must be a list of files' bytes. Received: the bytes of one.")
-        for own in audio:
-            self.check_size(own)
+        for file in audio:
+            self.check_size(file)
         found = self._ask("audio_bytes", "audio", audio, None, SCORES)
         status = found.pop("status").tolist()
         floats = {name: _without_sentinel(value).tolist() for name, value in found.items()}
         return [
-            {**{name: own[row] for name, own in floats.items()}, "status": int(status[row])}
+            {**{name: column[row] for name, column in floats.items()}, "status": int(status[row])}
             for row in range(len(audio))
         ]
 
@@ -177,26 +177,26 @@ class Client:
             self._check_answer(found, len(batch))
             answers.append(found)
         if not answers:
-            return {own: np.zeros(0) for own in outputs}
-        return {own: np.concatenate([found[own] for found in answers]) for own in outputs}
+            return {output: np.zeros(0) for output in outputs}
+        return {output: np.concatenate([found[output] for found in answers]) for output in outputs}
 
     def _batches(self, rows: Iterable[np.ndarray | bytes]) -> Iterator[list[bytes]]:
         batch, size = [], _FRAME_BYTES
         for row in rows:
             encoded = self._transport.encode(row)
-            own = len(encoded) + _ROW_BYTES
-            if _FRAME_BYTES + own > self._batching.request_bytes:
+            row_size = len(encoded) + _ROW_BYTES
+            if _FRAME_BYTES + row_size > self._batching.request_bytes:
                 raise ValueError(
                     f"a request must be at most {self._batching.request_bytes} bytes long. "
-                    f"Received: a row of {own}."
+                    f"Received: a row of {row_size}."
                 )
             if batch and (
-                len(batch) == self._batching.rows or size + own > self._batching.request_bytes
+                len(batch) == self._batching.rows or size + row_size > self._batching.request_bytes
             ):
                 yield batch
                 batch, size = [], _FRAME_BYTES
             batch.append(encoded)
-            size += own
+            size += row_size
         if batch:
             yield batch
 

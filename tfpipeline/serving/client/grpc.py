@@ -89,7 +89,7 @@ class GrpcTransport:
         except grpc.RpcError as error:
             raise self._failure(error, seconds) from None
         try:
-            return {own: tf.make_ndarray(answer.outputs[own]) for own in outputs}
+            return {output: tf.make_ndarray(answer.outputs[output]) for output in outputs}
         except (TypeError, ValueError) as error:
             raise ConnectionError(
                 f"{self._address}: expected the outputs {', '.join(outputs)}. Received: another "

@@ -85,7 +85,7 @@ class HttpTransport:
             found = json.loads(answer)["outputs"]
             # The server leaves the name of an only output away.
             found = found if isinstance(found, dict) else {outputs[0]: found}
-            return {own: np.array(found[own]) for own in outputs}
+            return {output: np.array(found[output]) for output in outputs}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConnectionError(
                 f"{self._where}: expected the outputs {', '.join(outputs)}. Received: another "

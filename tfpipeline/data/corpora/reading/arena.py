@@ -58,7 +58,7 @@ def keep_named(clips: pd.DataFrame, protocol: Path) -> tuple[pd.DataFrame, list[
             f"{protocol}: the data set should hold the clips that it names. Received: "
             f"{len(absent):,} of {len(table):,} absent: {examples}. Is it this data set's protocol?"
         )
-    said = [f"{len(absent):,} of {len(table):,} clips of {protocol} are absent: {examples}"]
+    notes = [f"{len(absent):,} of {len(table):,} clips of {protocol} are absent: {examples}"]
     table, repeated = drop_repeated(table[table["at"] >= 0], protocol, "at")
     kept = clips.iloc[table["at"]].reset_index(drop=True)
     other = np.flatnonzero(kept["label"].to_numpy() != table["label"].to_numpy())
@@ -68,7 +68,7 @@ def keep_named(clips: pd.DataFrame, protocol: Path) -> tuple[pd.DataFrame, list[
             f"{len(other):,} of {len(kept):,} differ, such as {table['label'].iloc[other[0]]} for "
             f"{kept['clip_id'].iloc[other[0]]}. Is it this data set's protocol?"
         )
-    return kept.assign(part="test"), (said if len(absent) else []) + repeated
+    return kept.assign(part="test"), (notes if len(absent) else []) + repeated
 
 
 def _positions(names: Sequence[str], paths: Sequence[str], protocol: Path) -> list[int]:
@@ -83,7 +83,7 @@ def _positions(names: Sequence[str], paths: Sequence[str], protocol: Path) -> li
         if len(candidates) > 1:
             shared = [_shared_folders(folders, paths[at]) for at in candidates]
             candidates = [
-                at for at, own in zip(candidates, shared, strict=True) if own == max(shared)
+                at for at, count in zip(candidates, shared, strict=True) if count == max(shared)
             ]
         if len(candidates) > 1:
             raise ValueError(
@@ -96,6 +96,6 @@ def _positions(names: Sequence[str], paths: Sequence[str], protocol: Path) -> li
 
 def _shared_folders(folders: Sequence[str], path: str) -> int:
     """How many folders right above two files have the same names."""
-    own = path.split(os.sep)[:-1]
-    pairs = zip(reversed(folders), reversed(own), strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(folders), len(own)))
+    above = path.split(os.sep)[:-1]
+    pairs = zip(reversed(folders), reversed(above), strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(folders), len(above)))

@@ -86,8 +86,8 @@ def audio_parts(folder: Path, root: Path) -> list[Path]:
     stem = ARCHIVE.sub("", top)
     if stem == top:
         return [folder]
-    alike = [own for own in sorted(root.glob(f"{stem}_*")) if ARCHIVE.sub("", own.name) == stem]
-    return [own.joinpath(*inner) for own in alike if own.joinpath(*inner).is_dir()]
+    alike = [path for path in sorted(root.glob(f"{stem}_*")) if ARCHIVE.sub("", path.name) == stem]
+    return [path.joinpath(*inner) for path in alike if path.joinpath(*inner).is_dir()]
 
 
 def read_eval_2021(
@@ -110,16 +110,16 @@ def read_eval_2021(
         tuple(name.format(track=track) for name in AUDIO_2021),
     ]
     keys, folder = expect_layout(corpus, path, needs)
-    clips, said = read_protocol(keys, columns, prefix)
+    clips, notes = read_protocol(keys, columns, prefix)
     others = clips["subset"][clips["subset"] != "eval"].value_counts()
     if len(others):
         counted = ", ".join(f"{name} {number:,}" for name, number in others.items())
-        said.append(f"only the subset eval is read, as published figures are; not {counted}")
+        notes.append(f"only the subset eval is read, as published figures are; not {counted}")
     clips = clips[clips["subset"] == "eval"].reset_index(drop=True)
     if not len(clips):
         raise ValueError(f"{keys}: expected clips of the subset eval. Received: {counted}.")
     # Audio of the other subsets lies in the same folder, so what is not named is no news.
     folders = audio_parts(folder, Path(path).expanduser())
     clips, absent = attach_audio(clips, clips["clip_id"].tolist(), folders, keys)
-    said += [line for line in absent if "does not name" not in line]
-    return clips.assign(part="test"), said
+    notes += [line for line in absent if "does not name" not in line]
+    return clips.assign(part="test"), notes

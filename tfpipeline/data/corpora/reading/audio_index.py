@@ -85,11 +85,11 @@ def attach_audio(
         ValueError: more than `MAX_ABSENT_SHARE` of the files are absent.
     """
     folders = [folder] if isinstance(folder, Path) else list(folder)
-    paths, extra = _find_audio(names, [str(own) for own in folders])
+    paths, extra = _find_audio(names, list(map(str, folders)))
     place = f"{folders[0]}" + (f" and {len(folders) - 1} folders like it" if folders[1:] else "")
     here = np.array([path is not None for path in paths], bool)
     absent = int((~here).sum())
-    said = []
+    notes = []
     if absent:
         first = [names[at] for at in np.flatnonzero(~here)[:3]]
         examples = ", ".join(first) + (" …" if absent > 3 else "")
@@ -99,20 +99,20 @@ def attach_audio(
                 f"of {len(here):,} absent: {examples}. Is it unpacked in full, and the protocol "
                 "of this edition?"
             )
-        said.append(
+        notes.append(
             f"{absent:,} of {len(here):,} clips of {protocol} have no audio and are left "
             f"out: {examples}"
         )
     if extra:
         examples = ", ".join(extra[:3]) + (" …" if len(extra) > 3 else "")
-        said.append(
+        notes.append(
             f"{len(extra):,} audio files in {place} that {protocol} does not name are left out: "
             f"{examples}"
         )
     if not absent:
-        return clips.assign(path=paths), said
+        return clips.assign(path=paths), notes
     found = [path for path in paths if path is not None]
-    return clips[here].reset_index(drop=True).assign(path=found), said
+    return clips[here].reset_index(drop=True).assign(path=found), notes
 
 
 def _find_audio(names: Sequence[str], roots: Sequence[str]) -> tuple[list[str | None], list[str]]:

@@ -46,19 +46,19 @@ def find_clips(
             for base in bases:
                 paths = [os.path.join(base, name) for name in names]
                 absent = missing_files(paths)
-                said = [note] if note else []
+                notes = [note] if note else []
                 if alike and absent:
-                    absent, own = _take_alike(paths, absent, source)
-                    said += own
+                    absent, alike_notes = _take_alike(paths, absent, source)
+                    notes += alike_notes
                 if not absent:
                     lies = base != bases[0] and not all(map(os.path.isabs, names))
-                    return paths, [f"the audio lies in {base}", *said] if lies else said
+                    return paths, [f"the audio lies in {base}", *notes] if lies else notes
                 tries.append((absent, paths, bool(note)))
     # Of what is missing everywhere, the path that is nearest to what was written.
-    absent, paths, _ = min(tries, key=lambda own: (len(own[0]), own[2]))
+    absent, paths, _ = min(tries, key=lambda attempt: (len(attempt[0]), attempt[2]))
     foreign = any(map(_is_of_windows, written))
     shown = [written[at] if foreign else paths[at] for at in absent[:3]]
-    examples = ", ".join(f"{own} (row {at + 1})" for own, at in zip(shown, absent, strict=False))
+    examples = ", ".join(f"{name} (row {at + 1})" for name, at in zip(shown, absent, strict=False))
     raise ValueError(
         f"{source}: expected every file to be there. Received: {len(absent)} of {len(paths)} "
         f"missing: {examples}{' …' if len(absent) > 3 else ''}. {where}"
@@ -80,14 +80,14 @@ def _forms(written: Sequence[str]) -> Iterator[tuple[list[str], str]]:
     windows = [_is_of_windows(name) for name in written]
     slashes = "paths of Windows: each \\ is read as /"
     plain = [
-        DRIVE.sub("", own).replace("\\", "/") if is_windows else own
-        for own, is_windows in zip(written, windows, strict=True)
+        DRIVE.sub("", name).replace("\\", "/") if is_windows else name
+        for name, is_windows in zip(written, windows, strict=True)
     ]
     if any(windows) and not any(name.startswith("/") for name in plain):
         yield plain, slashes
     absolute = [at for at, name in enumerate(plain) if name.startswith("/")]
-    pieces = {at: [own for own in plain[at].split("/") if own] for at in absolute}
-    for number in range(min((len(own) for own in pieces.values()), default=0)):
+    pieces = {at: [piece for piece in plain[at].split("/") if piece] for at in absolute}
+    for number in range(min((len(parts) for parts in pieces.values()), default=0)):
         for at in absolute:
             plain[at] = "/".join(pieces[at][number:])
         first = written[absolute[0]]
@@ -113,7 +113,7 @@ def _take_alike(
         if not files:
             kind, files = "case or accents", folded.get(_fold(stem), [])
             # Of a.wav and A.flac, a.WAV means the first.
-            files = [own for own in files if _fold(own) == _fold(name)] or files
+            files = [file for file in files if _fold(file) == _fold(name)] or files
         if len(files) > 1:
             raise ValueError(
                 f"{source}, row {at + 1}: expected a file that is there. Received: {name}, and "
@@ -126,9 +126,9 @@ def _take_alike(
         paths[at] = os.path.join(folder, files[0])
         found[kind].append((name, files[0]))
     return still, [
-        f"{len(own)} of {len(paths)} files differ in {kind} from what the table names, such as "
-        f"{own[0][1]} for {own[0][0]}"
-        for kind, own in found.items()
+        f"{len(pairs)} of {len(paths)} files differ in {kind} from what the table names, such as "
+        f"{pairs[0][1]} for {pairs[0][0]}"
+        for kind, pairs in found.items()
     ]
 
 

@@ -66,12 +66,12 @@ class ReadCorpus:
 
     Attributes:
         clips: at least `path` and `label`; `part` is an official one, or absent.
-        said: lines for the user.
+        notes: lines for the user.
         counts: those that apply to what was read, if they are not all of the corpus's.
     """
 
     clips: pd.DataFrame
-    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     counts: Counts | None = None
 
 
@@ -97,22 +97,22 @@ def load_data_set(
     clips = normalize_manifest(reading.clips, f"{corpus.name}:{path}")
     counts = corpus.counts if reading.counts is None else reading.counts
     if protocol is not None:
-        clips, own = keep_named(clips, protocol)
-        reading.said = own + reading.said
+        clips, protocol_notes = keep_named(clips, protocol)
+        reading.notes = protocol_notes + reading.notes
         counts = {} if corpus.arena is None else {"test": corpus.arena}
     # What is of the whole comes first: readers may say something of each of a hundred folders.
-    said = wrong_counts(clips, counts)
-    said += [f"no {label} clip" for label in LABELS if not (clips["label"] == label).any()]
+    notes = wrong_counts(clips, counts)
+    notes += [f"no {label} clip" for label in LABELS if not (clips["label"] == label).any()]
     if (clips["part"] != UNKNOWN).all():
-        clips = _set_aside_shared(clips, said)
+        clips = _set_aside_shared(clips, notes)
     elif split:
         _refuse_one_class(corpus, path, clips)
         clips, how = split_by_best_group(clips, f"{corpus.name}:{path}")
-        said.append(how)
-    said += reading.said
-    if len(said) > MOST_LINES:
-        said[MOST_LINES:] = [f"and {len(said) - MOST_LINES} more lines like these"]
-    for line in said:
+        notes.append(how)
+    notes += reading.notes
+    if len(notes) > MOST_LINES:
+        notes[MOST_LINES:] = [f"and {len(notes) - MOST_LINES} more lines like these"]
+    for line in notes:
         print(f"{corpus.name}: {line}", file=sys.stderr)
     return clips
 
@@ -128,8 +128,8 @@ def wrong_counts(clips: pd.DataFrame, counts: Counts) -> list[str]:
     found = clips.groupby(["part", "label"]).size()
     wrong = []
     for part, expected in counts.items():
-        own = found if part == ALL else found[found.index.get_level_values("part") == part]
-        both = tuple(int(own[own.index.get_level_values("label") == k].sum()) for k in LABELS)
+        sizes = found if part == ALL else found[found.index.get_level_values("part") == part]
+        both = tuple(int(sizes[sizes.index.get_level_values("label") == k].sum()) for k in LABELS)
         received = sum(both) if isinstance(expected, int) else both
         if sum(both) and received != expected:
             wrong.append(f"{part} {_counted(received)} (published: {_counted(expected)})")
@@ -154,7 +154,7 @@ def _counted(counts: tuple[int, int] | int) -> str:
     return " and ".join(f"{n:,} {label}" for n, label in zip(counts, LABELS, strict=True))
 
 
-def _set_aside_shared(clips: pd.DataFrame, said: list[str]) -> pd.DataFrame:
+def _set_aside_shared(clips: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """Moves speakers and sources that official parts share to `shared_speaker`, `shared_source`.
 
     The official split is kept as it is; but it must not be taken for one by speaker.
@@ -165,7 +165,7 @@ def _set_aside_shared(clips: pd.DataFrame, said: list[str]) -> pd.DataFrame:
         values = pairs["value"][pairs["value"] != UNKNOWN]
         shared = values[values.duplicated()].unique()
         if len(shared):
-            said.append(
+            notes.append(
                 f"official parts share {len(shared)} of {values.nunique()} {column}s, such as "
                 f"{shared[0]}: kept in the column shared_{column}; test is no measure of new ones"
             )

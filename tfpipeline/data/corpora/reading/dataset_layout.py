@@ -58,15 +58,15 @@ def expect_layout(corpus: Corpus, path: str | Path, needs: Sequence[Need]) -> li
             f"{expected} Received: a path {_levels(levels)} too high. "
             f"Name {corpus.name}:{deeper[0]}{more}."
         )
-    missing = [need for need, own in zip(needs, found, strict=True) if own is None]
-    there = [str(own.relative_to(root)) for own in found if own is not None]
+    missing = [need for need, place in zip(needs, found, strict=True) if place is None]
+    there = [str(place.relative_to(root)) for place in found if place is not None]
     received = f"{', '.join(there)}, but " if there else ""
     named = [" or ".join(need[:2]) for need in missing if isinstance(need, tuple)]
     received += f"no {', no '.join(named)}; " if named else ""
-    own = listed(root)
-    other = next((key for mark, key in MARKS if mark in own and key != corpus.name), None)
+    names = listed(root)
+    other = next((key for mark, key in MARKS if mark in names and key != corpus.name), None)
     hint = f" That looks like {other}: --data {other}:{path}." if other else ""
-    raise ValueError(f"{expected} Received: {received}in {root}: {own}.{hint}")
+    raise ValueError(f"{expected} Received: {received}in {root}: {names}.{hint}")
 
 
 def open_root(path: str | Path) -> Path:

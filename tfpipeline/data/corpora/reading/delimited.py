@@ -47,13 +47,13 @@ def read_delimited(
     encoding = _encoding(head)
     text = head.decode(encoding or "utf-8-sig", "replace").lstrip("\ufeff")
     lines = [line for line in text.splitlines() if line.strip()]
-    told = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
-    header = lines[1] if told and lines[1:] else lines[0] if lines else ""
-    tried = [told[1]] if told else SEPARATORS
-    cells = {own: [c.strip() for c in next(csv.reader([header], delimiter=own))] for own in tried}
-    separator = next((own for own in tried if fits(cells[own])), next(iter(tried)))
+    declared = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    header = lines[1] if declared and lines[1:] else lines[0] if lines else ""
+    tried = [declared[1]] if declared else SEPARATORS
+    cells = {sep: [c.strip() for c in next(csv.reader([header], delimiter=sep))] for sep in tried}
+    separator = next((sep for sep in tried if fits(cells[sep])), next(iter(tried)))
 
-    def read(own: str) -> pd.DataFrame:
+    def read(charset: str) -> pd.DataFrame:
         with warnings.catch_warnings():
             # Too many cells in a row are only warned of, and would be cut off.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -61,20 +61,20 @@ def read_delimited(
                 table,
                 dtype=str,
                 keep_default_na=False,
-                encoding=own,
+                encoding=charset,
                 index_col=False,
                 sep=separator,
-                skiprows=1 if told else 0,
+                skiprows=1 if declared else 0,
             )
 
-    said = []
+    notes = []
     if separator != ",":
-        said.append(f"columns are separated by {SEPARATORS.get(separator, repr(separator))}")
+        notes.append(f"columns are separated by {SEPARATORS.get(separator, repr(separator))}")
     if encoding:
-        said.append(f"read as {encoding.upper()}")
-        return read(encoding), said
+        notes.append(f"read as {encoding.upper()}")
+        return read(encoding), notes
     try:
-        return read("utf-8-sig"), said
+        return read("utf-8-sig"), notes
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
     try:
@@ -83,7 +83,7 @@ def read_delimited(
         raise ValueError(
             f"byte 0x{byte:02x}, which is neither UTF-8 nor Windows-1252. Save it as UTF-8"
         ) from None
-    return clips, [*said, "read as Windows-1252 (Western Europe), since it is not UTF-8"]
+    return clips, [*notes, "read as Windows-1252 (Western Europe), since it is not UTF-8"]
 
 
 def _encoding(head: bytes) -> str | None:

@@ -45,7 +45,7 @@ def extract_audio(
     columns: Sequence[str],
     folder: Path | None = None,
     audio: str = AUDIO,
-    said: list[str] | None = None,
+    notes: list[str] | None = None,
 ) -> pd.DataFrame:
     """Writes the audio of tables into files, unless that was done before.
 
@@ -55,7 +55,7 @@ def extract_audio(
         folder: of the files; default: `embedded` in the user's cache.
         audio: the column with the audio: files' bytes, paths, both as `datasets` has them, or
             samples with their rate.
-        said: takes a line on paths that are not as written.
+        notes: takes a line on paths that are not as written.
     Returns:
         The columns, `split` and `path`, in the order of the tables. Columns of those two names
         become `split_written` and `path_written`.
@@ -75,16 +75,16 @@ def extract_audio(
                 _extract(table, wanted, folder, bar) if index is None else index
                 for table, index in zip(tables, indices, strict=True)
             ]
-    written = {own: f"{own}_written" for own in ("path", "split") if own in columns}
-    parts, notes = [], []
+    written = {column: f"{column}_written" for column in ("path", "split") if column in columns}
+    parts, lines = [], []
     for table, index in zip(tables, indices, strict=True):
-        paths, own = _paths(table, index, folder)
-        notes += [f"{table.path}: {line}" for line in own]
+        paths, path_notes = _paths(table, index, folder)
+        lines += [f"{table.path}: {line}" for line in path_notes]
         index = index.drop(columns=[FILE, SIZE]).rename(columns=written)
         parts.append(index.assign(split=table.split, path=paths))
-    if said is not None and notes:
-        more = f" (and {len(notes) - 1} lines like it)" if notes[1:] else ""
-        said.append(notes[0] + more)
+    if notes is not None and lines:
+        more = f" (and {len(lines) - 1} lines like it)" if lines[1:] else ""
+        notes.append(lines[0] + more)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -96,7 +96,7 @@ def _paths(table: Table, index: pd.DataFrame, folder: Path) -> tuple[list[str], 
         return paths, []
     around = (table.path.absolute().parent, table.path.absolute().parent.parent)
     beside = [str(base / name) for base in around for name in AUDIO_FOLDERS]
-    found, said = find_clips(
+    found, notes = find_clips(
         [index[FILE][at] for at in named],
         [*map(str, around), *filter(os.path.isdir, beside)],
         str(table.path),
@@ -105,14 +105,14 @@ def _paths(table: Table, index: pd.DataFrame, folder: Path) -> tuple[list[str], 
     )
     for at, path in zip(named, found, strict=True):
         paths[at] = path
-    return paths, said
+    return paths, notes
 
 
 def _index_path(table: Table, wanted: Sequence[str], folder: Path) -> Path:
     """Where the rows of one table are kept without their audio: by its name, size and time."""
     state = table.path.stat()
-    told = (VERSION, table.path.name, state.st_size, state.st_mtime_ns, *wanted)
-    key = hashlib.sha256("\0".join(map(str, told)).encode()).hexdigest()[:24]
+    identity = (VERSION, table.path.name, state.st_size, state.st_mtime_ns, *wanted)
+    key = hashlib.sha256("\0".join(map(str, identity)).encode()).hexdigest()[:24]
     return folder / "tables" / f"{key}.parquet"
 
 
@@ -140,8 +140,8 @@ def _extract(table: Table, wanted: Sequence[str], folder: Path, bar) -> pd.DataF
         recordings = column_of(batch, audio)
         values = [column_of(batch, column).to_pylist() for column in columns]
         for at in range(batch.num_rows):
-            told = [own[at] for own in values]
-            rows.append((*told, *_file(recordings[at].as_py(), table, folder, len(rows))))
+            cells = [column[at] for column in values]
+            rows.append((*cells, *_file(recordings[at].as_py(), table, folder, len(rows))))
         bar.advance(batch.num_rows)
     index = pd.DataFrame(rows, columns=[*columns, FILE, SIZE])
     with atomic_file(_index_path(table, wanted, folder)) as partial:

@@ -70,8 +70,8 @@ def _audio_fields(fields, prefix: str):
         if {"bytes", "path"} <= inner or {"array", "sampling_rate"} <= inner:
             yield name
         else:
-            own = [field.type.field(at) for at in range(field.type.num_fields)]
-            yield from _audio_fields(own, f"{name}.")
+            inner_fields = [field.type.field(at) for at in range(field.type.num_fields)]
+            yield from _audio_fields(inner_fields, f"{name}.")
 
 
 def label_column(names: Sequence[str], features: Mapping, source: str, named: str | None) -> str:
@@ -85,7 +85,7 @@ def label_column(names: Sequence[str], features: Mapping, source: str, named: st
     classes = [
         name
         for name in names
-        if (own := class_names(features, name)) and all(map(label_from_name, own))
+        if (known := class_names(features, name)) and all(map(label_from_name, known))
     ]
     found = [name for name in names if name.lower() == "label"] or classes
     if len(found) != 1:
@@ -137,12 +137,12 @@ def to_labels(
             )
         return labels.where(~hidden, None), text
     labels = pd.Series(None, index=written.index, dtype=object)
-    for label, own in meant.items():
-        folded = {value.strip().lower() for value in own}
+    for label, words in meant.items():
+        folded = {value.strip().lower() for value in words}
         is_meant = text.str.lower().isin(folded) | plain.str.lower().isin(folded)
         if not is_meant.any():
             raise ValueError(
-                f"{source}: {label}={','.join(own)} means values of the label's column. "
+                f"{source}: {label}={','.join(words)} means values of the label's column. "
                 f"Received there: {shown}."
             )
         if (is_meant & labels.notna()).any():

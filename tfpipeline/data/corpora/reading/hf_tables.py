@@ -44,11 +44,11 @@ def find_tables(root: Path) -> list[Table]:
         Splits by name, each in the order of its shards.
     """
     named = {"data", *_told(root / "dataset_dict.json", "splits", [])}
-    inner = [own for own in root.iterdir() if own.name in named or part_from_name(own.name)]
+    inner = [child for child in root.iterdir() if child.name in named or part_from_name(child.name)]
     if (root / "data").is_dir():
-        inner += [own for own in (root / "data").iterdir() if part_from_name(own.name)]
+        inner += [child for child in (root / "data").iterdir() if part_from_name(child.name)]
     found = []
-    for folder in (root, *sorted(own for own in inner if own.is_dir())):
+    for folder in (root, *sorted(child for child in inner if child.is_dir())):
         for path in sorted([*folder.glob("*.parquet"), *folder.glob("*.arrow")]):
             # What `datasets` computed and kept beside its data is none of it; `metadata.parquet`
             # describes a folder of audio.
@@ -73,10 +73,10 @@ def _split_of(path: Path, root: Path) -> str:
 def _told(path: Path, key: str, default):
     """A value of a JSON file; the default where there is none."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return default
-    return told.get(key, default) if isinstance(told, dict) else default
+    return content.get(key, default) if isinstance(content, dict) else default
 
 
 def missing_shards(tables: Sequence[Table]) -> list[str]:
@@ -88,9 +88,9 @@ def missing_shards(tables: Sequence[Table]) -> list[str]:
             there.setdefault((table.split, found[2]), set()).add(int(found[1]))
     return [
         f"{split}-{number:05}-of-{total}"
-        for (split, total), own in sorted(there.items())
+        for (split, total), numbers in sorted(there.items())
         for number in range(int(total))
-        if number not in own
+        if number not in numbers
     ]
 
 
@@ -155,9 +155,9 @@ def features_of(table: Table) -> dict:
 
     It stands in the schema, or in `dataset_info.json` beside the table.
     """
-    told = (schema_of(table).metadata or {}).get(b"huggingface")
+    metadata = (schema_of(table).metadata or {}).get(b"huggingface")
     try:
-        features = json.loads(told)["info"]["features"] if told else None
+        features = json.loads(metadata)["info"]["features"] if metadata else None
     except (ValueError, KeyError, TypeError):
         features = None
     if features is None:

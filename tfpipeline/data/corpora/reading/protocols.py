@@ -124,8 +124,8 @@ def drop_repeated(
     repeated = clips[column].duplicated()
     if not repeated.any():
         return clips, []
-    own = clips[clips[column].duplicated(keep=False)]
-    both = own.groupby(column, sort=False)["label"].nunique()
+    repeats = clips[clips[column].duplicated(keep=False)]
+    both = repeats.groupby(column, sort=False)["label"].nunique()
     both = both[both > 1]
     if len(both):
         examples = ", ".join(both.index[:3]) + (" …" if len(both) > 3 else "")
@@ -134,15 +134,15 @@ def drop_repeated(
             "Which is right? Remove the other lines."
         )
     first = clips[column][repeated].iloc[0]
-    said = f"{int(repeated.sum())} lines of {path} name a clip again, such as {first}: read once"
-    return clips[~repeated].reset_index(drop=True), [said]
+    note = f"{int(repeated.sum())} lines of {path} name a clip again, such as {first}: read once"
+    return clips[~repeated].reset_index(drop=True), [note]
 
 
 def line_of(path: Path, row: int) -> tuple[int, str]:
     """Number, from 1, and text of the line that is the `row`th, from 0, of those not blank."""
     with open(path, encoding="utf-8-sig", errors="replace") as lines:
         full = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
-        return next((own for at, own in enumerate(full) if at == row), (0, ""))
+        return next((numbered for at, numbered in enumerate(full) if at == row), (0, ""))
 
 
 def _first_line(path: Path) -> str:
