@@ -51,6 +51,8 @@ def _train_one(flags: argparse.Namespace) -> int:
     evaluation, interrupted = train_run(
         config, target, overwrite=flags.overwrite, resume=flags.resume, tests=flags.test
     )
+    if evaluation is None:  # one of several machines, and not the chief
+        return OK
     for metrics in (evaluation.metrics, *evaluate_on([target], flags.test)):
         print_result(metrics, flags.json, print_summary)
     print(f"run: {target}   report: {target / 'report.html'}", file=sys.stderr)

@@ -10,6 +10,7 @@ Putting the pipeline's last stage on a device, and making sure that it went ther
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,21 @@ SPEED_STEP = 250  # samples
 END_OF_STREAM = np.iinfo(np.int64).max
 
 
+@dataclass(frozen=True)
+class Share:
+    """The rows of every batch that one of several machines takes.
+
+    Attributes:
+        index: of the machine.
+        machines: how many there are.
+        devices: of each; the rows come in as many batches.
+    """
+
+    index: int = 0
+    machines: int = 1
+    devices: int = 1
+
+
 def training_batches(
     audio: Audio,
     clips: pd.DataFrame,
@@ -32,6 +48,7 @@ def training_batches(
     seed: int,
     start_step: int = 0,
     speed: float = 0.0,
+    share: Share = Share(),
 ) -> tf.data.Dataset:
     """An endless, seeded stream of batches of random windows.
 
@@ -46,8 +63,10 @@ def training_batches(
         seed: of order and crops.
         start_step: the batch that the stream starts with.
         speed: each window is played at a speed drawn from [1 - speed, 1 + speed].
+        share: of each batch; clips of other shares are not read.
     Returns:
-        Dataset of (step int64 (), waveform float32 (batch, window), label float32 (batch,)).
+        Dataset of (step int64 (), waveform float32 (batch, window), label float32 (batch,)). Of a
+        share, the batches of each device in turn, and `step` counts those of all devices.
     """
     labels = tf.constant(clips["label"].map(LABELS).to_numpy(np.float32))
     n_clips = audio.n_clips
@@ -56,7 +75,10 @@ def training_batches(
     shuffled = tf.constant(seed, tf.int64)
     channels = None if audio.channels is None else tf.constant(audio.channels, tf.int32)
 
-    def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    rows = batch_size // share.machines
+
+    def load(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        position = row // rows * batch_size + share.index * rows + row % rows
         epoch, place = position // epoch_size, position % epoch_size
         key = tf.stack([shuffled, epoch])
         index = tf.random.experimental.index_shuffle(place % n_clips, key, n_clips - 1)
@@ -80,14 +102,19 @@ def training_batches(
         return tf.ensure_shape(cut, [window]), labels[index]
 
     windows = (
-        tf.data.Dataset.range(start_step * batch_size, END_OF_STREAM)
+        tf.data.Dataset.range(start_step * rows, END_OF_STREAM)
         .map(load, num_parallel_calls=PARALLEL, deterministic=True)
         .filter(lambda position, index, waveform: tf.size(waveform) > 0)
         .map(crop, num_parallel_calls=PARALLEL, deterministic=True)
-        .batch(batch_size, drop_remainder=True)
+        .batch(rows // share.devices, drop_remainder=True)
     )
-    steps = tf.data.Dataset.range(start_step, END_OF_STREAM)
-    return tf.data.Dataset.zip(steps, windows).map(lambda step, batch: (step, *batch))
+
+    def count(number: tf.Tensor, batch: tuple) -> tuple:
+        step, device = number // share.devices, number % share.devices
+        return ((step * share.machines + share.index) * share.devices + device, *batch)
+
+    numbers = tf.data.Dataset.range(start_step * share.devices, END_OF_STREAM)
+    return tf.data.Dataset.zip(numbers, windows).map(count)
 
 
 def steps_per_epoch(n_clips: int, batch_size: int) -> int:
