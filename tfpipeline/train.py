@@ -16,6 +16,7 @@ from tfpipeline.cli import (
     add_config_flags,
     add_target_flags,
     config_from_flags,
+    end_process,
     print_result,
     run_command,
     run_folder,
@@ -80,4 +81,4 @@ def _train_trees(flags: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -40,6 +40,9 @@ class Share:
     devices: int = 1
 
 
+WHOLE = Share()
+
+
 def training_batches(
     audio: Audio,
     clips: pd.DataFrame,
@@ -48,7 +51,7 @@ def training_batches(
     seed: int,
     start_step: int = 0,
     speed: float = 0.0,
-    share: Share = Share(),
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """An endless, seeded stream of batches of random windows.
 

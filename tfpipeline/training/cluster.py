@@ -71,7 +71,6 @@ class Cluster:
             first = context.replica_id_in_sync_group % own == 0
             return tf.constant(values if first else np.zeros_like(values))
 
-        # On the CPU, whatever the devices: GPUs would need the array in their memory.
         shared = self.strategy.experimental_distribute_values_from_function(of_device)
         with lost_workers():
             return self.strategy.reduce("SUM", shared, axis=None).numpy()

@@ -16,6 +16,7 @@ from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.mixing import training_rows
 from tfpipeline.data.pipeline import (
+    WHOLE,
     Share,
     default_device,
     distribution,
@@ -105,7 +106,7 @@ def fit_network(
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(settings["precision"])
     steps = steps_per_epoch(len(train), training.batch_size)
-    share = cluster.share(training.batch_size) if cluster else Share()
+    share = cluster.share(training.batch_size) if cluster else WHOLE
     strategy = cluster.strategy if cluster else distribution(training.devices)
     try:
         with strategy.scope():
@@ -209,7 +210,7 @@ def training_stream(
     audio: Audio,
     clips: pd.DataFrame,
     start_step: int = 0,
-    share: Share = Share(),
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """The endless stream of (input, label (batch, 1), weight (batch,)) that `fit` takes.
 
@@ -230,7 +231,7 @@ def waveform_stream(
     audio: Audio,
     clips: pd.DataFrame,
     start_step: int = 0,
-    share: Share = Share(),
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """The endless stream of augmented (waveform, label (batch, 1), weight (batch,))."""
     balance = class_weights(clips) if config.training.class_balance else (1.0, 1.0)
