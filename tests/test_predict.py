@@ -351,3 +351,24 @@ def test_bad_usage_is_one_line(run, clips, capsys, tmp_path):
     for argv in ([file], ["--run", "a", "--server", "b", file]):
         with pytest.raises(SystemExit, match="2"):
             predict.main(argv)
+
+
+def test_a_stream_is_followed(run, speech, tmp_path, capsys, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", speech[0, :40_000], 16_000)
+    assert predict.main(["--run", str(run), "--json", str(tmp_path / "a.wav")]) == 0
+    (expected,) = rows_of(capsys)
+    contents = (tmp_path / "a.wav").read_bytes()
+    for flags, piped in (([], contents), (["--format", "s16le"], contents[44:])):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(piped)))
+        assert predict.main(["--run", str(run), "--follow", *flags, "--json", "-"]) == 0
+        rows = rows_of(capsys)
+        assert [row["start"] for row in rows] == [0, 1, 1.5]
+        assert rows[-1]["mean_score"] == pytest.approx(expected["score"], abs=1e-4)
+        assert rows[-1]["verdict"] == expected["verdict"]
+    for flags, message in (
+        (["--follow", "-", "--out", "a.csv"], "--follow judges one stream"),
+        (["--follow", "-", "--format", "mp3"], "--format must be one of"),
+        (["-", "--format", "s16le"], "add --follow"),
+    ):
+        assert predict.main(["--run", str(run), *flags]) == 2
+        assert message in capsys.readouterr().err

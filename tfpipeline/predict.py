@@ -30,6 +30,7 @@ THRESHOLD = (
     "validation; far1, where at most 1 %% of its human clips were called fake; or a score"
 )
 TIMELINE = "draw each file's score over time above its spectrogram, into the folder timelines"
+FOLLOW = "judge one pipe, WAV or raw samples, while it comes: a row of CSV or --json a window"
 EXPLAIN = (
     "tell why: what each hand-made feature added to the score, or, of a network, a picture of "
     "where in time and frequency the evidence lies"
@@ -47,15 +48,40 @@ def main(argv: list[str] | None = None) -> int:
     add("--threshold", metavar="NAME-or-score", help=THRESHOLD)
     add("--timeline", dest="timeline_to", action="store_const", const="timelines", help=TIMELINE)
     add("--timeline-to", metavar="FOLDER", help="the same, into another folder")
+    add("--follow", action="store_true", help=FOLLOW)
+    add("--format", metavar="NAME", help="with --follow: raw samples, such as s16le, not WAV")
+    add("--rate", type=int, default=16_000, metavar="HZ", help="of --format (default: 16000)")
+    add("--channels", type=int, default=1, metavar="N", help="of --format (default: 1)")
     add("--explain", action="store_true", help=EXPLAIN)
     add("--explain-to", metavar="FOLDER", default="explanations", help="default: explanations")
     flags = parser.parse_args(argv)
     more = " With --out, what was judged stays: --resume continues." if flags.out else ""
-    return run_command(lambda: _predict(flags), f"stopped.{more}")
+    body = _follow if flags.follow else _predict
+    return run_command(lambda: body(flags), f"stopped.{more}")
+
+
+def _follow(flags: argparse.Namespace) -> int:
+    others = ("out", "resume", "overwrite", "files_from", "timeline_to", "explain")
+    if len(flags.files) != 1 or any(getattr(flags, name) for name in others):
+        raise ValueError(
+            "--follow judges one stream, such as -, and prints its rows. It goes with --csv, "
+            "--json, --format, --rate and --channels alone. Redirect the rows into a file."
+        )
+    from tfpipeline.data.audio.live import raw_layout
+
+    layout = raw_layout(flags.format, flags.rate, flags.channels) if flags.format else None
+    quiet_tensorflow()
+    from tfpipeline.workflows.follow import judge_stream
+    from tfpipeline.workflows.predict import open_scorer
+
+    scorer = open_scorer(run_folder(flags.run) if flags.run else None, flags.server)
+    return judge_stream(flags.files[0], scorer, layout, flags.form == "json")
 
 
 def _predict(flags: argparse.Namespace) -> int:
     check_row_flags(flags)
+    if flags.format:
+        raise ValueError("--format is of a stream: add --follow.")
     if flags.explain and flags.server:
         raise ValueError("--explain needs the run itself. Take --run instead of --server.")
     from tfpipeline.prediction.inputs import list_inputs

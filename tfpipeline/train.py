@@ -16,6 +16,7 @@ from tfpipeline.cli import (
     add_config_flags,
     add_target_flags,
     config_from_flags,
+    end_process,
     print_result,
     run_command,
     run_folder,
@@ -51,6 +52,8 @@ def _train_one(flags: argparse.Namespace) -> int:
     evaluation, interrupted = train_run(
         config, target, overwrite=flags.overwrite, resume=flags.resume, tests=flags.test
     )
+    if evaluation is None:  # one of several machines, and not the chief
+        return OK
     for metrics in (evaluation.metrics, *evaluate_on([target], flags.test)):
         print_result(metrics, flags.json, print_summary)
     print(f"run: {target}   report: {target / 'report.html'}", file=sys.stderr)
@@ -78,4 +81,4 @@ def _train_trees(flags: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -10,6 +10,7 @@ from tfpipeline.config import AugmentConfig
 from tfpipeline.data.cache import free_bytes
 from tfpipeline.data.clip_audio import Audio, open_audio
 from tfpipeline.data.pipeline import (
+    Share,
     default_device,
     map_on_device,
     scoring_batches,
@@ -66,6 +67,23 @@ def test_a_stream_that_starts_later_equals_the_rest_of_the_whole(train, cache):
     for expected, received in zip(whole[5:], rest, strict=True):
         for one, other in zip(expected, received, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_the_shares_of_machines_are_the_whole_batches(train):
+    audio = opened(train)
+    whole = take(training_batches(audio, train, WINDOW, 12, seed=3, start_step=2), 4)
+    steps = set()
+    for machine in range(3):
+        share = Share(machine, machines=3, devices=2)
+        parts = take(training_batches(audio, train, WINDOW, 12, 3, 2, share=share), 8)
+        steps |= {int(step) for step, *_ in parts}
+        for number, (_, *expected) in enumerate(whole):
+            rows = slice(4 * machine, 4 * machine + 4)
+            first, second = parts[2 * number : 2 * number + 2]
+            for one, other, both in zip(first[1:], second[1:], expected, strict=True):
+                np.testing.assert_array_equal(np.concatenate([one, other]), both[rows])
+    # Each batch of each device has a number of its own, from which its augmentation is drawn.
+    assert steps == set(range(2 * 6, 6 * 6))
 
 
 def test_an_epoch_holds_every_clip_in_another_order_each_time(train):

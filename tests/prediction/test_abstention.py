@@ -7,6 +7,7 @@ import soxr
 
 from tfpipeline.prediction.abstention import (
     Activity,
+    count_confident,
     needed_speech,
     reason_to_abstain,
     speech_frames,
@@ -67,7 +68,8 @@ def heard(sound, expected_seconds=None):
 
 def reason(sound, probabilities=(0.5,), threshold=0.5):
     probabilities = np.array(probabilities)
-    return reason_to_abstain(heard(sound), probabilities, probabilities >= threshold)
+    counts = count_confident(probabilities, probabilities >= threshold)
+    return reason_to_abstain(heard(sound), counts)
 
 
 @pytest.mark.parametrize("name", NOT_SPEECH)

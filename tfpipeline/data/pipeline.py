@@ -10,6 +10,7 @@ Putting the pipeline's last stage on a device, and making sure that it went ther
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,24 @@ END_OF_STREAM = np.iinfo(np.int64).max
 AS_GIVEN = AugmentConfig()
 
 
+@dataclass(frozen=True)
+class Share:
+    """The rows of every batch that one of several machines takes.
+
+    Attributes:
+        index: of the machine.
+        machines: how many there are.
+        devices: of each; the rows come in as many batches.
+    """
+
+    index: int = 0
+    machines: int = 1
+    devices: int = 1
+
+
+WHOLE = Share()
+
+
 def training_batches(
     audio: Audio,
     clips: pd.DataFrame,
@@ -37,6 +56,7 @@ def training_batches(
     augment: AugmentConfig = AS_GIVEN,
     weights: np.ndarray | None = None,
     change: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """An endless, seeded stream of batches of random windows.
 
@@ -54,8 +74,10 @@ def training_batches(
         weights: how often each clip is drawn, float (n_clips,); None: equally often.
         change: what happens to whole clips: index, place in the stream and waveform → waveform,
             such as of `tfpipeline.data.codec_bank.codec_bank`.
+        share: of each batch; clips of other shares are not read.
     Returns:
-        Dataset of (step int64 (), waveform float32 (batch, window), label float32 (batch,)).
+        Dataset of (step int64 (), waveform float32 (batch, window), label float32 (batch,)). Of a
+        share, the batches of each device in turn, and `step` counts those of all devices.
     """
     labels = tf.constant(clips["label"].map(LABELS).to_numpy(np.float32))
     n_clips = audio.n_clips
@@ -66,7 +88,10 @@ def training_batches(
     bounds = None if weights is None else tf.constant(np.cumsum(weights) / np.sum(weights))
     speed = augment.speed
 
-    def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    rows = batch_size // share.machines
+
+    def load(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        position = row // rows * batch_size + share.index * rows + row % rows
         if bounds is not None:
             key = tf.stack([shuffled + 1, position])
             drawn = tf.random.stateless_uniform([1], key, dtype=tf.float64)
@@ -101,14 +126,19 @@ def training_batches(
         return tf.ensure_shape(cut, [window]), labels[index]
 
     windows = (
-        tf.data.Dataset.range(start_step * batch_size, END_OF_STREAM)
+        tf.data.Dataset.range(start_step * rows, END_OF_STREAM)
         .map(load, num_parallel_calls=PARALLEL, deterministic=True)
         .filter(lambda position, index, waveform: tf.size(waveform) > 0)
         .map(crop, num_parallel_calls=PARALLEL, deterministic=True)
-        .batch(batch_size, drop_remainder=True)
+        .batch(rows // share.devices, drop_remainder=True)
     )
-    steps = tf.data.Dataset.range(start_step, END_OF_STREAM)
-    return tf.data.Dataset.zip(steps, windows).map(lambda step, batch: (step, *batch))
+
+    def count(number: tf.Tensor, batch: tuple) -> tuple:
+        step, device = number // share.devices, number % share.devices
+        return ((step * share.machines + share.index) * share.devices + device, *batch)
+
+    numbers = tf.data.Dataset.range(start_step * share.devices, END_OF_STREAM)
+    return tf.data.Dataset.zip(numbers, windows).map(count)
 
 
 def silence_edges(waveform: tf.Tensor, augment: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:

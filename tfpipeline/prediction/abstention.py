@@ -159,16 +159,25 @@ def needed_speech(seconds: float) -> float:
     return max(min(MIN_SPEECH_SECONDS, SHORT_SHARE * seconds), LONG_SHARE * seconds)
 
 
-def reason_to_abstain(
-    activity: Activity, probabilities: np.ndarray, called_spoof: np.ndarray
-) -> str | None:
+def count_confident(probabilities: np.ndarray, called_spoof: np.ndarray) -> np.ndarray:
+    """How many windows say spoof and bonafide with confidence, and how many there are; int (3,).
+
+    Args:
+        probabilities: float (windows,), calibrated, of spoof.
+        called_spoof: bool (windows,), whether a window's score is on spoof's side of the
+            threshold; one that is confident on the other side speaks for neither.
+    """
+    spoof = np.sum((probabilities >= CONFIDENT) & called_spoof)
+    bonafide = np.sum((probabilities <= 1 - CONFIDENT) & ~called_spoof)
+    return np.array([spoof, bonafide, len(probabilities)])
+
+
+def reason_to_abstain(activity: Activity, counts: np.ndarray) -> str | None:
     """Why a clip should have no verdict; None if it may have one.
 
     Args:
         activity: of the whole clip.
-        probabilities: float (windows,), calibrated, of spoof.
-        called_spoof: bool (windows,), whether a window's score is on spoof's side of the
-            threshold; one that is confident on the other side speaks for neither.
+        counts: of `count_confident`, over all windows.
     """
     seconds, speech = activity.seconds, activity.speech_seconds
     if seconds < MIN_CLIP_SECONDS:
@@ -177,11 +186,10 @@ def reason_to_abstain(
         return f"too quiet: {activity.loudest_dbfs:.0f} dBFS at its loudest, below {QUIET_DBFS:.0f}"
     if speech < needed_speech(seconds):
         return f"no speech: {speech:.2f} s of {needed_speech(seconds):.2f} s"
-    spoof = int(np.sum((probabilities >= CONFIDENT) & called_spoof))
-    bonafide = int(np.sum((probabilities <= 1 - CONFIDENT) & ~called_spoof))
-    if min(spoof, bonafide) >= DISAGREEING_SHARE * len(probabilities):
+    spoof, bonafide, windows = counts.tolist()
+    if min(spoof, bonafide) >= DISAGREEING_SHARE * windows:
         return (
-            f"windows disagree: of {len(probabilities)}, {spoof} say spoof and {bonafide} bonafide "
+            f"windows disagree: of {windows}, {spoof} say spoof and {bonafide} bonafide "
             f"with {CONFIDENT:.0%} or more"
         )
     return None

@@ -12,7 +12,7 @@ import numpy as np
 from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK
 from tfpipeline.data.audio.checks import UnusableError
-from tfpipeline.prediction.abstention import reason_to_abstain
+from tfpipeline.prediction.abstention import count_confident, reason_to_abstain
 from tfpipeline.prediction.recordings import Channel, Recording
 from tfpipeline.prediction.scorers import Scorer
 from tfpipeline.serving.clip_batch import CLIPPED_SHARE
@@ -165,9 +165,8 @@ def make_row(recording: Recording, scorer: Scorer) -> dict[str, Any]:
     clipped = channel.clipped > CLIPPED_SHARE * channel.samples
     # A silent window has a part in the score, as in training, but says nothing by itself.
     heard = scores[~np.array(channel.silent)]
-    reason = reason_to_abstain(
-        channel.activity, scorer.calibration.probability(heard), heard >= scorer.threshold
-    )
+    counts = count_confident(scorer.calibration.probability(heard), heard >= scorer.threshold)
+    reason = reason_to_abstain(channel.activity, counts)
     row |= {
         "seconds": channel.seconds,
         "score": score,

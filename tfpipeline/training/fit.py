@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import keras
@@ -9,12 +11,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfpipeline.config import Config, TrainingConfig
+from tfpipeline.config import Config, TrainingConfig, config_to_yaml
 from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import LABELS
 from tfpipeline.data.codec_bank import codec_bank
 from tfpipeline.data.mixing import draw_weights, training_rows
 from tfpipeline.data.pipeline import (
+    WHOLE,
+    Share,
     default_device,
     distribution,
     map_on_device,
@@ -32,6 +36,7 @@ from tfpipeline.models.detector import (
 from tfpipeline.models.families import find_family
 from tfpipeline.models.pretrained import Pretrained, load_pretrained
 from tfpipeline.runs import layout
+from tfpipeline.training.cluster import Cluster, SharedScorer, fit_in_step
 from tfpipeline.training.fit_head import compile_head, fit_head
 from tfpipeline.training.optimizer import build_optimizer
 from tfpipeline.training.selection import Selection
@@ -64,7 +69,12 @@ def cpu_has_bfloat16() -> bool:
 
 
 def fit_network(
-    config: Config, clips: pd.DataFrame, audio: Audio, folder: Path, until: int | None = None
+    config: Config,
+    clips: pd.DataFrame,
+    audio: Audio,
+    folder: Path,
+    until: int | None = None,
+    cluster: Cluster | None = None,
 ) -> tuple[DetectorModel, Selection, Pretrained | None]:
     """Trains the configured network and leaves it with the best epoch's weights.
 
@@ -76,6 +86,7 @@ def fit_network(
             TensorBoard log.
         until: the epoch to stop after for now, on the schedule of all `training.epochs`; a later
             call with the same folder continues. None: the last one.
+        cluster: the machines that train together; all call this, each with a folder of its own.
     Returns:
         The detector, float32 whatever the training precision; the epochs' history; and what its
         backbone began with, None where it has none. After Ctrl-C the best epoch so far is returned,
@@ -85,6 +96,8 @@ def fit_network(
             not go together, or too many clips were lost on the way.
     """
     training = config.training
+    if cluster:
+        cluster.check_alike(_digest(config, clips))
     settings = device_settings(training, find_family(config.model.name).kind == "image")
     # What is drawn by its source is balanced in the stream.
     balance = "none" if config.data.balance == "source" else config.data.balance
@@ -96,8 +109,10 @@ def fit_network(
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(settings["precision"])
     steps = steps_per_epoch(len(train), training.batch_size)
+    share = cluster.share(training.batch_size) if cluster else WHOLE
+    strategy = cluster.strategy if cluster else distribution(training.devices)
     try:
-        with distribution(training.devices).scope():
+        with strategy.scope():
             detector = build_detector(config)
             pretrained = _load_backbone(config, detector)
             trained = detector.body if config.mel.place == "pipeline" else detector.model
@@ -115,8 +130,9 @@ def fit_network(
         keras.config.set_dtype_policy("float32")
     last = min(until or training.epochs, training.epochs)
     validation = audio.subset(in_validation)
+    judged = (detector.model, detector.window, training.batch_size)
     selection = Selection(
-        ClipScorer(detector.model, detector.window, training.batch_size),
+        SharedScorer(cluster, *judged) if cluster else ClipScorer(*judged),
         validation,
         clips["label"].map(LABELS).to_numpy()[in_validation],
         training.patience,
@@ -126,6 +142,8 @@ def fit_network(
         training.frozen_epochs if training.frozen_epochs < training.epochs else 0,
     )
     selection.set_model(trained)
+    if cluster:
+        cluster.copy_from_chief(selection.checkpoint)
     done = selection.restore()
     frozen = min(training.frozen_epochs, last)
     if training.cached_passes and done < frozen and not selection.exhausted:
@@ -143,23 +161,38 @@ def fit_network(
                 for layer in fixed:
                     layer.trainable = False
                 trained.train_function = None  # traced anew, for the variables that learn now
+
+            def stream(done: int = done) -> tf.data.Dataset:
+                return training_stream(config, detector, train_audio, train, done * steps, share)
+
+            callbacks = [selection, *_logs(training, folder)]
             with audio.lost.told():
-                trained.fit(
-                    training_stream(config, detector, train_audio, train, start_step=done * steps),
-                    initial_epoch=done,
-                    epochs=end,
-                    steps_per_epoch=steps,
-                    callbacks=[selection, *_logs(training, folder)],
-                    shuffle=False,
-                    verbose=0,
-                )
+                if cluster:
+                    fit_in_step(trained, cluster, stream, steps, range(done, end), callbacks)
+                else:
+                    trained.fit(
+                        stream(),
+                        initial_epoch=done,
+                        epochs=end,
+                        steps_per_epoch=steps,
+                        callbacks=callbacks,
+                        shuffle=False,
+                        verbose=0,
+                    )
             done = len(selection.history)
     except KeyboardInterrupt:
         if not selection.best:
             raise
         selection.interrupted = True
     trained.set_weights(selection.best_weights)
-    return _in_float32(config, detector), selection, pretrained
+    return _plain(config, detector, cluster), selection, pretrained
+
+
+def _digest(config: Config, clips: pd.DataFrame) -> bytes:
+    """Of the config and of the clips in their order, wherever their files are; 32 bytes."""
+    names = clips["clip_id"].map(os.path.basename)
+    rows = "\n".join(names + "\t" + clips["label"] + "\t" + clips["part"])
+    return hashlib.sha256((config_to_yaml(config) + rows).encode("utf-8", "replace")).digest()
 
 
 def _load_backbone(config: Config, detector: DetectorModel) -> Pretrained | None:
@@ -175,13 +208,18 @@ def _fixed_layers(detector: DetectorModel) -> list[keras.Layer]:
 
 
 def training_stream(
-    config: Config, detector: DetectorModel, audio: Audio, clips: pd.DataFrame, start_step: int = 0
+    config: Config,
+    detector: DetectorModel,
+    audio: Audio,
+    clips: pd.DataFrame,
+    start_step: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """The endless stream of (input, label (batch, 1), weight (batch,)) that `fit` takes.
 
     The input is the waveform, or the spectrogram where `mel.place` is `pipeline`.
     """
-    batches = waveform_stream(config, audio, clips, start_step)
+    batches = waveform_stream(config, audio, clips, start_step, share)
     if config.mel.place == "pipeline":
         return map_on_device(
             batches,
@@ -192,7 +230,11 @@ def training_stream(
 
 
 def waveform_stream(
-    config: Config, audio: Audio, clips: pd.DataFrame, start_step: int = 0
+    config: Config,
+    audio: Audio,
+    clips: pd.DataFrame,
+    start_step: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """The endless stream of augmented (waveform, label (batch, 1), weight (batch,))."""
     drawn = config.data.balance == "source"
@@ -222,6 +264,7 @@ def waveform_stream(
         config.augment,
         draw_weights(clips) if drawn else None,
         codecs,
+        share,
     ).map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
@@ -237,9 +280,9 @@ def _logs(training: TrainingConfig, folder: Path) -> list[keras.callbacks.Callba
     return [keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False)]
 
 
-def _in_float32(config: Config, detector: DetectorModel) -> DetectorModel:
-    """The same detector computing in float32: what scores, calibrates and serves."""
-    if config.training.precision == "float32":
+def _plain(config: Config, detector: DetectorModel, cluster: Cluster | None) -> DetectorModel:
+    """The same detector in float32, on one machine: what scores, calibrates and serves."""
+    if config.training.precision == "float32" and not cluster:
         return detector
     plain = build_detector(config)
     plain.model.set_weights(detector.model.get_weights())

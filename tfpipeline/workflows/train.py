@@ -9,8 +9,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +40,7 @@ from tfpipeline.runs.run import (
     start_run,
     write_environment,
 )
+from tfpipeline.training.cluster import Cluster, join_cluster, read_cluster
 from tfpipeline.training.fit import device_settings, fit_network
 from tfpipeline.training.fit_classical import fit_on_features, training_features
 from tfpipeline.workflows.complete import complete_run
@@ -84,8 +88,11 @@ def train_run(
     resume: bool = False,
     tests: Sequence[str] = (),
     clips: pd.DataFrame | None = None,
-) -> tuple[Evaluation, bool]:
+) -> tuple[Evaluation | None, bool]:
     """Trains one model, and leaves its run folder.
+
+    With `TF_CONFIG` in the environment, together with other machines: all call this, and the chief
+    leaves the run.
 
     Args:
         config: of the run.
@@ -95,13 +102,45 @@ def train_run(
         tests: corpora, `NAME[:PATH]`, that the run will be tested on.
         clips: the manifest; default: that of the config's corpus.
     Returns:
-        What came of it, and whether Ctrl-C ended the training early.
+        What came of it, None on a machine that is not the chief; and whether Ctrl-C ended the
+        training early.
     Raises:
         ValueError, OSError: what a user can fix, in one line.
     """
-    check_target(target, overwrite, resume)
+    cluster = _join_cluster(config)
     check_model(config)
-    return _train(config, target, open_corpus(config, tests, clips), resume)
+    if cluster and not cluster.is_chief:
+        _train_along(config, cluster, tests, clips)
+        return None, False
+    check_target(target, overwrite, resume)
+    return _train(config, target, open_corpus(config, tests, clips), resume, cluster=cluster)
+
+
+def _join_cluster(config: Config) -> Cluster | None:
+    if read_cluster() is None:
+        return None
+    training = config.training
+    if find_family(config.model.name).is_classical:
+        raise ValueError(
+            "TF_CONFIG names several machines, which train networks. Received: "
+            f"{config.model.name}, which one machine fits. Unset TF_CONFIG."
+        )
+    if training.devices or training.cached_passes or config.mel.place == "pipeline":
+        raise ValueError(
+            "TF_CONFIG names several machines, each of which takes all its devices. Received: "
+            "training.devices, training.cached_passes or mel.place=pipeline, which are for one."
+        )
+    return join_cluster()
+
+
+def _train_along(
+    config: Config, cluster: Cluster, tests: Sequence[str], clips: pd.DataFrame | None
+) -> None:
+    """What a machine does that is not the chief: all but writing, and in silence."""
+    print(f"worker {cluster.index} of {cluster.workers}: the chief reports", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+        corpus = open_corpus(config, tests, clips)
+        fit_network(config, corpus.clips, corpus.audio, Path(folder), cluster=cluster)
 
 
 def classical_models() -> list[str]:
@@ -121,7 +160,8 @@ def train_classical(
     Returns:
         What came of each, and the name of each run with the seconds that its fit took.
     """
-    for target in targets:
+    for config, target in zip(configs, targets, strict=True):
+        _join_cluster(config)
         check_target(target, overwrite, resume=False)
     corpus = open_corpus(configs[0], tests)
     features = training_features(configs[0], corpus.clips, corpus.audio)
@@ -181,15 +221,18 @@ def _train(
     corpus: Corpus,
     resume: bool = False,
     features: pd.DataFrame | None = None,
+    cluster: Cluster | None = None,
 ) -> tuple[Evaluation, bool]:
     partial = start_run(target, config, resume)
     family = find_family(config.model.name)
     settings = device_settings(config.training, family.kind == "image")
+    if cluster:
+        settings |= {"jit": False, "workers": cluster.workers}
     print(f"training {config.model.name} on {settings}, run {target}", file=sys.stderr)
     fitted = (
         _fit_classical(config, corpus, partial, features)
         if family.is_classical
-        else _fit_network(config, corpus, partial)
+        else _fit_network(config, corpus, partial, cluster)
     )
     record = {**settings, **fitted.record}
     write_environment(partial, config, corpus_fingerprint(corpus.clips), record)
@@ -212,8 +255,10 @@ def _train(
     return evaluation, fitted.interrupted
 
 
-def _fit_network(config: Config, corpus: Corpus, partial: Path) -> _Fitted:
-    detector, selection, pretrained = fit_network(config, corpus.clips, corpus.audio, partial)
+def _fit_network(config: Config, corpus: Corpus, partial: Path, cluster: Cluster | None) -> _Fitted:
+    detector, selection, pretrained = fit_network(
+        config, corpus.clips, corpus.audio, partial, cluster=cluster
+    )
     history = selection.history_table()
     detector.model.save_weights(partial / layout.NETWORK)
     write_table(partial / layout.HISTORY, history)

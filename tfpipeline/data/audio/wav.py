@@ -84,7 +84,7 @@ class WavSource:
             for begin in range(0, part.frames, frames):
                 count = min(frames, part.frames - begin)
                 raw = os.pread(self._file.fileno(), count * width, part.begin + begin * width)
-                yield _samples(raw, part.kind).reshape(-1, part.channels)
+                yield to_samples(raw, part.kind).reshape(-1, part.channels)
 
 
 def read_parts(file: BinaryIO) -> tuple[list[Part], list[str]] | None:
@@ -129,7 +129,7 @@ def _read_part(file: BinaryIO, start: int, size: int, remarks: list) -> tuple[Pa
         if name == b"ds64":
             large = struct.unpack("<QQQ", os.pread(file.fileno(), 24, at).ljust(24, b"\0"))[1]
         elif name == b"fmt ":
-            layout = _read_format(os.pread(file.fileno(), min(promised, 40), at))
+            layout = read_format(os.pread(file.fileno(), min(promised, 40), at))
         elif name == b"data":
             if layout is None:
                 return None
@@ -153,7 +153,7 @@ def _read_part(file: BinaryIO, start: int, size: int, remarks: list) -> tuple[Pa
     raise ValueError("it has no data chunk. Is it truncated?")
 
 
-def _read_format(fmt: bytes) -> tuple[str, int, int] | None:
+def read_format(fmt: bytes) -> tuple[str, int, int] | None:
     """Kind, channels and rate; None of samples that are not plain."""
     if len(fmt) < 16:
         raise ValueError("its fmt chunk is truncated")
@@ -194,7 +194,7 @@ def data_size(promised: int, there: int, next_bytes: bytes) -> tuple[int, str | 
     raise ValueError(f"it is truncated: {there} of {promised} bytes of samples are there")
 
 
-def _samples(raw: bytes, kind: str) -> np.ndarray:
+def to_samples(raw: bytes, kind: str) -> np.ndarray:
     """float32 (samples,)."""
     if kind == "u1":
         return (np.frombuffer(raw, np.uint8).astype(np.float32) - 128) / np.float32(128)
