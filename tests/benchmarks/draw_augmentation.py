@@ -1,7 +1,6 @@
 """Draws docs/images/augmentation.png; run by hand, pytest does not collect it.
 
-    python tests/benchmarks/draw_augmentation.py saved_models/cnn [--out docs/images/augmentation.png]
-
+    python tests/benchmarks/draw_augmentation.py RUN [--out docs/images/augmentation.png]
 One recording of the run's test part, and what each distortion of `augment.distortions` makes of it:
 log-mel spectrograms of the first two seconds.
 """
