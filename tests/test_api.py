@@ -144,9 +144,7 @@ def test_log_mel_is_librosas(speech):
 
 
 def test_what_is_missing_says_what_to_do():
-    with pytest.raises(FileNotFoundError, match="tfpipeline train --model cnn"):
-        tfp.load()
-    with pytest.raises(FileNotFoundError, match="no run in saved_models/none"):
+    with pytest.raises(FileNotFoundError, match=r"no run in saved_models/none.*train --model cnn"):
         tfp.load("none")
     with pytest.raises(ValueError, match="a corpus must be one of"):
         tfp.load_clips("nothing")

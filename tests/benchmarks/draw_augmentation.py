@@ -1,6 +1,7 @@
 """Draws docs/images/augmentation.png; run by hand, pytest does not collect it.
 
     python tests/benchmarks/draw_augmentation.py RUN [--out docs/images/augmentation.png]
+
 One recording of the run's test part, and what each distortion of `augment.distortions` makes of it:
 log-mel spectrograms of the first two seconds.
 """
