@@ -72,9 +72,8 @@ def _follow(flags: argparse.Namespace) -> int:
     layout = raw_layout(flags.format, flags.rate, flags.channels) if flags.format else None
     quiet_tensorflow()
     from tfpipeline.workflows.follow import judge_stream
-    from tfpipeline.workflows.predict import open_scorer
 
-    scorer = open_scorer(run_folder(flags.run) if flags.run else None, flags.server)
+    scorer = _scorer(flags)
     return judge_stream(flags.files[0], scorer, layout, flags.form == "json")
 
 
@@ -88,11 +87,11 @@ def _predict(flags: argparse.Namespace) -> int:
 
     names = list_inputs(flags.files, flags.files_from)  # before TensorFlow takes its time
     quiet_tensorflow()
-    from tfpipeline.workflows.predict import judge_files, open_scorer
+    from tfpipeline.workflows.predict import judge_files
 
     failed = judge_files(
         names,
-        open_scorer(None if flags.server else run_folder(flags.run), flags.server, flags.threshold),
+        _scorer(flags),
         form=flags.form,
         out=flags.out,
         resume=flags.resume,
@@ -101,6 +100,13 @@ def _predict(flags: argparse.Namespace) -> int:
         timeline_to=flags.timeline_to,
     )
     return SOME_FAILED if failed else OK
+
+
+def _scorer(flags: argparse.Namespace):
+    from tfpipeline.workflows.predict import open_scorer
+
+    run = None if flags.server else run_folder(flags.run)
+    return open_scorer(run, flags.server, flags.threshold)
 
 
 if __name__ == "__main__":
