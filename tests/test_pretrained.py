@@ -1,4 +1,4 @@
-"""The detector that comes with the project: opens, judges, is exported, and is what its card says."""
+"""The detector that comes with the project: it judges, is exported, and is what its card says."""
 
 import json
 import re
