@@ -77,15 +77,16 @@ def test_rows_are_the_timeline_of_the_same_file(rate, channels, speech, tmp_path
 
 def test_each_row_is_the_verdict_on_the_file_so_far(speech, tmp_path):
     sound = np.concatenate([np.zeros(WINDOW), *(speech[:3, : 2 * WINDOW] * [[0.01], [1], [0.1]])])
-    rows = list(follow_stream(reader(pcm(sound)), Loudness(), S16))
+    sound = np.frombuffer(pcm(sound), "<i2")
+    rows = list(follow_stream(reader(sound.tobytes()), Loudness(), S16))
     assert len({row["reason"] and row["reason"].split(":")[0] for row in rows}) > 2
     assert [row["silent"] for row in rows] == [True] + [False] * 6
     for number in range(2, 8):  # `predict` refuses the first window alone, which is silent
         soundfile.write(tmp_path / "a.wav", sound[: number * WINDOW], RATE)
-        assert_same(rows[:number], tmp_path / "a.wav", tolerance=1e-3)
+        assert_same(rows[:number], tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize("samples", [WINDOW - 1, WINDOW, WINDOW + 1, 700])
+@pytest.mark.parametrize("samples", [WINDOW - 1, WINDOW, WINDOW + 1, 1000])
 def test_ends_of_streams(samples, speech, tmp_path):
     soundfile.write(tmp_path / "a.wav", speech[1, :samples], RATE)
     contents = (tmp_path / "a.wav").read_bytes()
