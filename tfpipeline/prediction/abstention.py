@@ -49,8 +49,7 @@ class Activity:
     Once there is as much as is needed, no more is looked for.
 
     Attributes:
-        seconds: heard so far.
-        speech_seconds: of them; no less, and no more unless there is too little.
+        speech_seconds: so far; no less, and no more unless there is too little.
         loudest_dbfs: level of the loudest frame of 64 ms that was looked at.
 
     Args:
@@ -62,13 +61,18 @@ class Activity:
         self._waiting = 0
         # The speech that is enough of a recording of whatever length is that of the longest.
         self._enough = needed_speech(expected_seconds or MAX_SECONDS)
-        self.seconds = 0.0
+        self._samples = 0  # a sum of seconds would drift
         self.speech_seconds = 0.0
         self.loudest_dbfs = -np.inf
 
+    @property
+    def seconds(self) -> float:
+        """Heard so far."""
+        return self._samples / SAMPLE_RATE
+
     def add(self, block: np.ndarray) -> None:
         """Takes the next samples, float32 (samples,)."""
-        self.seconds += len(block) / SAMPLE_RATE
+        self._samples += len(block)
         self._held.append(block)
         self._waiting += len(block)
         if self._waiting >= PIECE:
