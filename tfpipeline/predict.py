@@ -14,6 +14,7 @@ from tfpipeline.cli import (
     SOME_FAILED,
     CommandParser,
     add_judge_flags,
+    add_ray_flag,
     add_row_flags,
     check_row_flags,
     end_process,
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--files-from", metavar="FILE", help="a list of more, one path a line; - is standard input")
     add_judge_flags(parser)
     add_row_flags(parser)
+    add_ray_flag(parser)
     add("--timeline", dest="timeline_to", action="store_const", const="timelines", help=TIMELINE)
     add("--timeline-to", metavar="FOLDER", help="the same, into another folder")
     add("--explain", action="store_true", help=EXPLAIN)
@@ -55,8 +57,17 @@ def _predict(flags: argparse.Namespace) -> int:
         raise ValueError("--explain needs the run itself. Take --run instead of --server.")
     from tfpipeline.prediction.inputs import list_inputs
 
+    if flags.ray:
+        _check_ray_flags(flags)
     names = list_inputs(flags.files, flags.files_from)  # before TensorFlow takes its time
     quiet_tensorflow()
+    if flags.ray:
+        from tfpipeline.workflows.many_machines.predict import judge_files_on_cluster, tell_failed
+
+        run, given = run_folder(flags.run), (flags.out, flags.resume, flags.overwrite)
+        failed = judge_files_on_cluster(names, run, flags.ray, *given)
+        tell_failed(failed, len(names), flags.out)
+        return SOME_FAILED if failed else OK
     from tfpipeline.workflows.predict import judge_files, open_scorer
 
     failed = judge_files(
@@ -70,6 +81,13 @@ def _predict(flags: argparse.Namespace) -> int:
         timeline_to=flags.timeline_to,
     )
     return SOME_FAILED if failed else OK
+
+
+def _check_ray_flags(flags: argparse.Namespace) -> None:
+    if not flags.out or not flags.run:
+        raise ValueError("--ray needs --run and --out, a file or a folder that all machines see.")
+    if flags.explain or flags.timeline_to:
+        raise ValueError("--ray gives rows alone. Leave out --explain and --timeline.")
 
 
 if __name__ == "__main__":

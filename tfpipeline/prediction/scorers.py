@@ -74,7 +74,7 @@ class LocalScorer:
         self.name = folder.name
         self.window = self.detector.window
         self.calibration, self.threshold = self.run.calibration, self.run.threshold
-        self.fingerprint = _files_digest(folder)
+        self.fingerprint = files_digest(folder)
         model = self.detector.model
         self._score = tf.function(
             lambda waveform: model(waveform, training=False)[:, 0],
@@ -124,7 +124,8 @@ class RemoteScorer:
         return scores
 
 
-def _files_digest(folder: Path) -> str:
+def files_digest(folder: Path) -> str:
+    """One hash of all files of a run that its rows depend on."""
     digest = hashlib.sha256()
     for name in JUDGING_FILES:
         path = folder / name
