@@ -39,7 +39,7 @@ def ray_cluster(address: str) -> Iterator[Resources]:
         ValueError: Ray is not installed, or the address is malformed.
         OSError: there is no cluster, or it fails.
     """
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a notice of Ray
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what fails is raised
     try:
         import ray
         import ray.data

@@ -95,7 +95,7 @@ def _results(job: Job, inputs: pa.Table, chunks: list[tuple[int, int]], resource
             fn_args=(job,),
             num_cpus=1 if on_gpus else READING_CPUS,
             compute=TaskPoolStrategy(min(len(chunks), resources.cpus)),
-            max_retries=0,
+            ray_remote_args_fn=_no_retries,
         )
     # With no other task in flight, the file that kills a worker takes no other along.
     alone = all(end - first == 1 for first, end in chunks)
@@ -105,10 +105,17 @@ def _results(job: Job, inputs: pa.Table, chunks: list[tuple[int, int]], resource
         num_cpus=0 if on_gpus else SCORING_CPUS,
         num_gpus=1 if on_gpus else 0,
         compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1 if alone else 2),
-        max_restarts=-1,
-        max_task_retries=0,
+        ray_remote_args_fn=_restart,
     )
     return rows.iter_rows()
+
+
+def _no_retries() -> dict:
+    return {"max_retries": 0}
+
+
+def _restart() -> dict:
+    return {"max_restarts": -1, "max_task_retries": 0}
 
 
 def _chunk(inputs: pa.Table, first: int, end: int) -> pa.Table:
