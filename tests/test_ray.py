@@ -146,7 +146,7 @@ def test_a_killed_node_loses_nothing(cluster, tmp_path, monkeypatch):
         check(*result)
 
     monkeypatch.setattr(rounds, "_check_result", kill_behind_two)
-    with ray_cluster(cluster.address) as resources:
+    with ray_cluster(cluster.address):
         assert rounds.run_rounds(job, parts, inputs, Resources(3, 0)) == []
     assert sizes(parts) == list(range(60))
 

@@ -56,7 +56,7 @@ def test_parts_of_another_job_are_refused(parts, tmp_path):
     record = {"list": "a"}
     with pytest.raises(ValueError, match="Resume it with --resume"):
         Parts(parts.folder, record, resume=False, overwrite=False)
-    with pytest.raises(ValueError, match="was begun with other list. Received: now b, then a"):
+    with pytest.raises(ValueError, match=r"was begun with other list\. Received: now b, then a"):
         Parts(parts.folder, {"list": "b"}, resume=True, overwrite=False)
     assert Parts(parts.folder, record, resume=True, overwrite=False).missing(2, 9) == [(1, 2)]
     assert not torn.exists()
