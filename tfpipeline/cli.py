@@ -114,6 +114,15 @@ def add_row_flags(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(form="table")
 
 
+def add_ray_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds `--ray`, the address of a cluster."""
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="let the machines of a Ray cluster do it: auto, HOST:PORT or ray://HOST:PORT",
+    )
+
+
 def check_row_flags(flags: argparse.Namespace) -> None:
     """Refuses flags of `add_row_flags` that do not go together."""
     if (flags.resume or flags.overwrite) and not flags.out:

@@ -13,6 +13,7 @@ from tfpipeline.cli import (
     OK,
     SOME_FAILED,
     CommandParser,
+    add_ray_flag,
     corpus_from_flag,
     print_result,
     run_command,
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     add["build"]("--licenses", choices=("all", "open"), help="web: of which repositories; all")
     add["build"]("--workers", type=int, metavar="N", help="web: repositories at a time; 4")
     add["inspect"]("--picture", metavar="FILE", help="draw the clips' lengths as PNG")
+    add_ray_flag(commands.choices["verify"])
     add["verify"]("--out", metavar="FILE", help="write path and reason of those as CSV")
     add["manifest"]("--out", required=True, metavar="FILE", help=".csv or .parquet")
     add["manifest"]("--folds", type=int, metavar="K", help=FOLDS)
@@ -77,7 +79,7 @@ def _run(flags: argparse.Namespace) -> int:
     if flags.command == "inspect":
         print_result(corpus.inspect_corpus(data, flags.picture), flags.json, tables.print_summary)
     elif flags.command == "verify":
-        found = corpus.verify_corpus(data, flags.out)
+        found = corpus.verify_corpus(data, flags.out, flags.ray)
         print_result(found, flags.json, tables.print_verified)
         return SOME_FAILED if found["failed"] else OK
     elif flags.command == "fingerprint":

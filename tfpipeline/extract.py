@@ -14,6 +14,7 @@ from tfpipeline.cli import (
     SOME_FAILED,
     CommandParser,
     add_data_flag,
+    add_ray_flag,
     corpus_from_flag,
     print_result,
     run_command,
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         action="store_true",
         help="without the high-pass and the level that a config has by default, front_end",
     )
+    add_ray_flag(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace FILE, start anew")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     flags = parser.parse_args(argv)
@@ -61,6 +63,7 @@ def _extract(flags: argparse.Namespace) -> int:
         flags.window_seconds,
         AS_RECORDED if flags.as_recorded else None,
         flags.overwrite,
+        flags.ray,
     )
     print_result(result, flags.json, "{out}: {rows} windows of {clips} clips", indent=None)
     return SOME_FAILED if result["skipped"] else OK

@@ -14,6 +14,7 @@ from tfpipeline.cli import (
     SOME_FAILED,
     CommandParser,
     add_judge_flags,
+    add_ray_flag,
     add_row_flags,
     check_row_flags,
     end_process,
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     add_judge_flags(parser)
     add_row_flags(parser)
     add("--threshold", metavar="NAME-or-score", help=THRESHOLD)
+    add_ray_flag(parser)
     add("--timeline", dest="timeline_to", action="store_const", const="timelines", help=TIMELINE)
     add("--timeline-to", metavar="FOLDER", help="the same, into another folder")
     add("--follow", action="store_true", help=FOLLOW)
@@ -85,8 +87,17 @@ def _predict(flags: argparse.Namespace) -> int:
         raise ValueError("--explain needs the run itself. Take --run instead of --server.")
     from tfpipeline.prediction.inputs import list_inputs
 
+    if flags.ray:
+        _check_ray_flags(flags)
     names = list_inputs(flags.files, flags.files_from)  # before TensorFlow takes its time
     quiet_tensorflow()
+    if flags.ray:
+        from tfpipeline.workflows.many_machines.predict import judge_files_on_cluster, tell_failed
+
+        run, given = run_folder(flags.run), (flags.out, flags.resume, flags.overwrite)
+        failed = judge_files_on_cluster(names, run, flags.ray, *given)
+        tell_failed(failed, len(names), flags.out)
+        return SOME_FAILED if failed else OK
     from tfpipeline.workflows.predict import judge_files
 
     failed = judge_files(
@@ -107,6 +118,13 @@ def _scorer(flags: argparse.Namespace):
 
     run = None if flags.server else run_folder(flags.run)
     return open_scorer(run, flags.server, flags.threshold)
+
+
+def _check_ray_flags(flags: argparse.Namespace) -> None:
+    if flags.server or not flags.out:
+        raise ValueError("--ray needs --out, a file or folder that all machines see, and a run.")
+    if flags.explain or flags.timeline_to or flags.threshold:
+        raise ValueError("--ray gives rows alone. Leave out --explain, --timeline, --threshold.")
 
 
 if __name__ == "__main__":

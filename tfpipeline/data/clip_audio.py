@@ -15,6 +15,7 @@ from tfpipeline.data.audio import STEPS
 from tfpipeline.data.audio.decode import Decoded, decode
 from tfpipeline.data.cache import DecodedFiles, free_bytes, to_steps
 from tfpipeline.data.screening import (
+    MAX_SKIPPED_SHARE,
     LostClips,
     Screening,
     drop_skipped,
@@ -98,7 +99,17 @@ def open_audio(
     return _open_in_memory(clips, decoded, most)
 
 
-def _open_in_memory(clips: pd.DataFrame, decoded: DecodedFiles, most: int | None) -> tuple:
+def open_chunk(clips: pd.DataFrame) -> tuple[pd.DataFrame, Audio, pd.DataFrame]:
+    """`open_audio` of a few clips of a corpus in memory, however many of them cannot be used."""
+    return _open_in_memory(clips, DecodedFiles(()), None, most_skipped=1.0)
+
+
+def _open_in_memory(
+    clips: pd.DataFrame,
+    decoded: DecodedFiles,
+    most: int | None,
+    most_skipped: float = MAX_SKIPPED_SHARE,
+) -> tuple:
     """`open_audio` with one flat array of all samples; once there are too many, on disk."""
     held: dict[int, tuple] | None = {}
     total = 0
@@ -118,7 +129,7 @@ def _open_in_memory(clips: pd.DataFrame, decoded: DecodedFiles, most: int | None
             held = None
 
     screening = screen_clips(clips["path"].tolist(), keep)
-    kept, skipped = drop_skipped(clips, screening.reasons)
+    kept, skipped = drop_skipped(clips, screening.reasons, most_skipped)
     if held is None:
         return kept, _audio(kept, clips, screening, DecodedFiles(kept["path"])), skipped
     lengths = np.array([len(held[index][0]) for index in sorted(held)], np.int64)

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from tfpipeline.data.audio.bandwidth import TELEPHONE_REMARK, is_telephone
 from tfpipeline.data.audio.decode import Decoded, decode
@@ -131,21 +130,24 @@ def screen_once(paths: Sequence[str], folder: Path | None = None) -> Screening:
     return screening
 
 
-def drop_skipped(clips: pd.DataFrame, reasons: dict[int, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def drop_skipped(
+    clips: pd.DataFrame, reasons: dict[int, str], most: float = MAX_SKIPPED_SHARE
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Takes the skipped clips out of a manifest.
 
     Args:
         clips: a manifest; reasons are by its row numbers.
         reasons: row → why it is skipped.
+        most: share of the clips that may be skipped.
     Returns:
         The clips that are left, and a table `path, reason` of those that are not.
     Raises:
-        ValueError: more than `MAX_SKIPPED_SHARE` of the clips are skipped.
+        ValueError: more are.
     """
     rows = sorted(reasons)
-    if len(rows) > MAX_SKIPPED_SHARE * len(clips):
+    if len(rows) > most * len(clips):
         raise ValueError(
-            f"at most {MAX_SKIPPED_SHARE:.0%} of the clips may be unusable. Received: {len(rows)} "
+            f"at most {most:.0%} of the clips may be unusable. Received: {len(rows)} "
             f"of {len(clips)}. The first: {reasons[rows[0]]}"
         )
     skipped = skipped_table(clips["path"].iloc[rows].tolist(), [reasons[row] for row in rows])
@@ -224,6 +226,8 @@ class LostClips:
     @contextmanager
     def told(self) -> Iterator[None]:
         """Turns TensorFlow's account of what `add` raised inside a pipeline into that one line."""
+        import tensorflow as tf
+
         try:
             yield
         except tf.errors.NotFoundError as error:  # by tensorflow-io's way, which reads in the graph

@@ -35,6 +35,12 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def partial_folder(path: str | Path) -> Path:
+    """Where the parts of a file are that is written over a long time."""
+    path = Path(path)
+    return path.with_name(f"{path.name}.partial")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes UTF-8 text atomically."""
     with atomic_file(path) as partial:

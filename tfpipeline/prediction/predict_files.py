@@ -15,8 +15,7 @@ from tfpipeline.data.audio.checks import UnusableError
 from tfpipeline.prediction.abstention import count_confident, reason_to_abstain
 from tfpipeline.prediction.recordings import Channel, Recording
 from tfpipeline.prediction.scorers import Scorer
-from tfpipeline.serving.clip_batch import CLIPPED_SHARE
-from tfpipeline.serving.status import CLIPPED, OK, STATUSES
+from tfpipeline.serving.status import CLIPPED, CLIPPED_SHARE, OK, STATUSES
 
 # Threads that decode, and files that are read or being read ahead of the one that is scored.
 WORKERS, AHEAD_FILES = 2, 40

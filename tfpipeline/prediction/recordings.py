@@ -11,9 +11,10 @@ from tfpipeline.data.audio import SAMPLE_RATE, SILENCE_DBFS
 from tfpipeline.data.audio.bandwidth import Bandwidth
 from tfpipeline.data.audio.decode import decode, opened
 from tfpipeline.data.audio.windows import stream_windows
+from tfpipeline.data.cache import from_steps, to_steps
 from tfpipeline.features.spectrogram import LongSpectrogram
 from tfpipeline.prediction.abstention import Activity
-from tfpipeline.serving.clip_batch import FULL_SCALE
+from tfpipeline.serving.status import FULL_SCALE
 
 AHEAD_WINDOWS = 15  # that one `read` gathers, or a little more: a minute
 SILENT_PEAK = 10 ** (SILENCE_DBFS / 20)
@@ -85,7 +86,16 @@ class Recording:
         self.finished = False
         self.error: Exception | None = None
         self._spectrogram = spectrogram
+        self._steps: np.ndarray | None = None
         self._windows = self._all_windows()
+
+    def __getstate__(self) -> dict:
+        return {key: value for key, value in vars(self).items() if key != "_windows"}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        read = self._steps is not None
+        self._windows = iter([from_steps(self._steps)]) if read else self._all_windows()
 
     @property
     def read_windows(self) -> int:
@@ -110,6 +120,21 @@ class Recording:
         if len(gathered) == 1:
             return gathered[0], last
         return np.concatenate([np.zeros((0, self.window), np.float32), *gathered]), last
+
+    def read_ahead(self) -> Recording:
+        """The recording, read to its end, to be pickled and scored in another process.
+
+        Its windows go along as 16-bit samples, which lose nothing. Of more than `AHEAD_WINDOWS`
+        none go: the other process reads such a file itself, bit by bit.
+        """
+        read, last = [], False
+        while not last:
+            windows, last = self.read()
+            read.append(to_steps(windows))
+            if sum(map(len, read)) > AHEAD_WINDOWS:
+                return Recording(self.path, self.name, self.window)
+        self._steps = np.concatenate(read)
+        return self
 
     def judged(self) -> tuple[Channel, np.ndarray]:
         """Of a finished file, the channel that looks most like spoof, and its windows' scores."""

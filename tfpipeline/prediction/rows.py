@@ -96,6 +96,16 @@ def printable(path: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
 
 
+def judge_file(path: Path) -> Path:
+    """The record beside a file of rows that says who judged."""
+    return path.with_name(path.name + JUDGE_SUFFIX)
+
+
+def judge_record(judge: dict[str, str]) -> dict[str, Any]:
+    """What must be the same for rows to stand in one file."""
+    return {"schema": SCHEMA, "fields": list(FIELDS), **judge}
+
+
 class RowFile:
     """A file of rows that grows by one flushed line a row, and can be resumed after a kill.
 
@@ -123,8 +133,7 @@ class RowFile:
         self._format: Callable = csv_line if path.suffix == ".csv" else json_line
         self.done: set[str] = set()
         self.failed: set[str] = set()
-        beside = path.with_name(path.name + JUDGE_SUFFIX)
-        expected = {"schema": SCHEMA, "fields": list(FIELDS), **scorer}
+        beside, expected = judge_file(path), judge_record(scorer)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not overwrite:
             if not resume:

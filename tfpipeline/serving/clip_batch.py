@@ -12,6 +12,8 @@ from tfpipeline.data.audio import LOUDEST, MIN_SECONDS, SAMPLE_RATE, SILENCE_DBF
 from tfpipeline.data.audio.windows import window_count
 from tfpipeline.serving.status import (
     CLIPPED,
+    CLIPPED_SHARE,
+    FULL_SCALE,
     NO_SCORE,
     NOT_AUDIO,
     NOT_FINITE,
@@ -22,8 +24,6 @@ from tfpipeline.serving.status import (
     TOO_SHORT,
 )
 
-# A recording that was never overdriven has a few samples at full scale at most.
-FULL_SCALE, CLIPPED_SHARE = 0.999, 0.001
 WINDOWS_AT_ONCE = 32
 
 

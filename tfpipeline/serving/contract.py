@@ -14,8 +14,7 @@ from tfpipeline.data.audio import LOUDEST, MIN_SECONDS, SAMPLE_RATE, SILENCE_DBF
 from tfpipeline.data.clips import LABELS
 from tfpipeline.files.strict import check_value
 from tfpipeline.runs.run import Run, read_environment
-from tfpipeline.serving.clip_batch import CLIPPED_SHARE, FULL_SCALE
-from tfpipeline.serving.status import NO_SCORE, STATUSES
+from tfpipeline.serving.status import CLIPPED_SHARE, FULL_SCALE, NO_SCORE, STATUSES
 from tfpipeline.serving.wav_clips import LONGEST_SECONDS
 
 SCHEMA = 3

@@ -19,6 +19,9 @@ STATUSES = {
 }
 SCORED = (OK, CLIPPED)
 
+# A recording that was never overdriven has a few samples at full scale at most.
+FULL_SCALE, CLIPPED_SHARE = 0.999, 0.001
+
 # Stands in every float output of a row without a score, and for the score of a window that has
 # none. JSON has no NaN: TensorFlow Serving would write it bare, and a strict parser would refuse
 # the whole batch. No log-odds and no probability comes near it. As NaN did, it fails every

@@ -61,12 +61,13 @@ def inspect_corpus(data: DataConfig, picture: str | Path | None = None) -> dict:
     return {"data": data.corpus_name, **summary}
 
 
-def verify_corpus(data: DataConfig, out: str | Path | None = None) -> dict:
+def verify_corpus(data: DataConfig, out: str | Path | None = None, ray: str | None = None) -> dict:
     """Decodes every file of a corpus.
 
     Args:
         data: of a config; attacks are held out only where it names them.
         out: a CSV file for path and reason of the clips that cannot be used.
+        ray: address of a Ray cluster whose machines do it; `out` is needed then.
     Returns:
         `{"data", "clips", "failed": [{"path", "reason"}], "remarks": [{"path", "remarks"}]}`.
 
@@ -76,7 +77,13 @@ def verify_corpus(data: DataConfig, out: str | Path | None = None) -> dict:
     """
     from tfpipeline.data.screening import screen_clips, skipped_table
 
+    if ray and not out:
+        raise ValueError("--ray needs --out, a file in a folder that all machines see.")
     paths = load_clips(_whole(data), split=False)["path"].tolist()
+    if ray:
+        from tfpipeline.workflows.many_machines.verify import verify_on_cluster
+
+        return verify_on_cluster(paths, data, ray, out)
     screening = screen_clips(paths, lambda index, clip: None)
     rows = sorted(screening.reasons)
     failed = skipped_table([paths[row] for row in rows], [screening.reasons[row] for row in rows])

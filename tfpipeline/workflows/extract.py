@@ -6,6 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from tfpipeline.config import DataConfig, FrontEndConfig
 from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.clip_audio import open_audio
@@ -13,10 +15,9 @@ from tfpipeline.data.corpora import load_clips
 from tfpipeline.features.handcrafted.extraction import (
     check_window,
     extract_to_parquet,
-    partial_folder,
 )
 from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
-from tfpipeline.files.atomic import write_table
+from tfpipeline.files.atomic import partial_folder, write_table
 
 
 def write_features(
@@ -26,6 +27,7 @@ def write_features(
     window_seconds: float = 4.0,
     front_end: FrontEndConfig | None = None,
     overwrite: bool = False,
+    ray: str | None = None,
 ) -> dict:
     """Writes the features of all windows of a corpus; resumes what was stopped.
 
@@ -36,6 +38,7 @@ def write_features(
         window_seconds: length of a window.
         front_end: what is done to the waveforms before; default: as a config has it by default.
         overwrite: replace the file, and start anew.
+        ray: address of a Ray cluster whose machines do it; each holds but a few clips at a time.
     Returns:
         `{"out", "clips", "rows", "skipped"}`; a row is a window.
     Raises:
@@ -55,15 +58,29 @@ def write_features(
     # What cannot work fails before anything is decoded.
     window = round(window_seconds * SAMPLE_RATE)
     check_window(HandcraftedFeatures(features), window)
+    if ray and data.cache != "auto":
+        raise ValueError("--ray keeps no decoded audio. Leave out --cache.")
     if overwrite:
         shutil.rmtree(partial_folder(out), ignore_errors=True)
-    clips, audio, skipped = open_audio(load_clips(data), data.cache)
+    clips, front_end = load_clips(data), front_end or FrontEndConfig()
+    if ray:
+        from tfpipeline.workflows.many_machines.extract import extract_on_cluster
+
+        rows, skipped = extract_on_cluster(clips, ray, features, window, front_end, out)
+        _list_skipped(out, skipped, len(clips))
+        kept = len(clips) - len(skipped)
+        return {"out": str(out), "clips": kept, "rows": rows, "skipped": len(skipped)}
+    clips, audio, skipped = open_audio(clips, data.cache)
+    _list_skipped(out, skipped, len(clips) + len(skipped))
+    rows = extract_to_parquet(clips, audio, features, window, front_end, out)
+    return {"out": str(out), "clips": len(clips), "rows": rows, "skipped": len(skipped)}
+
+
+def _list_skipped(out: Path, skipped: pd.DataFrame, total: int) -> None:
+    """Writes the list of the clips that cannot be used beside the file."""
     skip_list = out.with_suffix(".skipped.csv")
     if len(skipped):
         write_table(skip_list, skipped)
-        total = len(skipped) + len(clips)
         print(f"{len(skipped)} of {total} clips skipped, see {skip_list}", file=sys.stderr)
     else:
         skip_list.unlink(missing_ok=True)  # of an older table of that name
-    rows = extract_to_parquet(clips, audio, features, window, front_end or FrontEndConfig(), out)
-    return {"out": str(out), "clips": len(clips), "rows": rows, "skipped": len(skipped)}

@@ -8,13 +8,18 @@ clip, and so overlaps its neighbour where the length is not a multiple of w.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def window_count(samples: tf.Tensor, window: int) -> tf.Tensor:
     """How many windows a clip of so many samples has; at least one. Any integer shape."""
+    import tensorflow as tf
+
     return tf.maximum(1, -(-samples // window))
 
 
@@ -23,6 +28,8 @@ def repeat_to(waveform: tf.Tensor, window: int | tf.Tensor) -> tf.Tensor:
 
     One that is long enough is returned as it is; a shorter one comes out exactly `window` long.
     """
+    import tensorflow as tf
+
     samples = tf.shape(waveform)[-1]
     copies = -(-window // tf.maximum(samples, 1))
     repeats = tf.concat([tf.ones([tf.rank(waveform) - 1], tf.int32), [copies]], 0)
@@ -65,6 +72,8 @@ def cut_windows(waveform: tf.Tensor, window: int) -> tf.Tensor:
     Returns:
         float (batch, windows, window).
     """
+    import tensorflow as tf
+
     waveform = repeat_to(waveform, window)
     samples = tf.shape(waveform)[1]
     whole, left = samples // window, samples % window

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from tfpipeline.data.clip_audio import Audio
 from tfpipeline.data.clips import corpus_fingerprint
 from tfpipeline.data.pipeline import scoring_batches
 from tfpipeline.features.handcrafted.layer import HandcraftedFeatures
-from tfpipeline.files.atomic import atomic_file, write_json
+from tfpipeline.files.atomic import atomic_file, partial_folder, write_json
 from tfpipeline.files.progress import Progress
 
 BATCH_SIZE = 64
@@ -42,24 +42,33 @@ def check_window(layer: HandcraftedFeatures, window: int) -> None:
         )
 
 
+def compile_features(layer: HandcraftedFeatures, window: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The layer as a graph, float32 (n, window) → (n, len(layer.names)).
+
+    Raises:
+        ValueError: the window is too short for the features.
+    """
+    check_window(layer, window)
+    return tf.function(layer, input_signature=[tf.TensorSpec([None, window], tf.float32)])
+
+
 def feature_batches(
-    audio: Audio, layer: HandcraftedFeatures, window: int, first_clip: int = 0
+    audio: Audio,
+    compute: Callable[[tf.Tensor], tf.Tensor],
+    window: int,
+    first_clip: int = 0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Streams the features of all windows of the clips, holding a few batches at a time.
 
     Args:
         audio: of the clips.
-        layer: computes the features.
-        window: samples in a window, at least the layer's `min_samples`.
+        compute: of `compile_features`.
+        window: samples in a window.
         first_clip: the clip to start with.
     Yields:
         Clip index int64 (rows,), number of the window in its clip int64 (rows,), and features
-        float32 (rows, len(layer.names)).
-    Raises:
-        ValueError: the window is too short for the features.
+        float32 (rows, features).
     """
-    check_window(layer, window)
-    compute = tf.function(layer, input_signature=[tf.TensorSpec([None, window], tf.float32)])
     rest = audio.subset(np.arange(first_clip, audio.n_clips))
     clip, number = -1, 0
     with audio.lost.told():
@@ -89,7 +98,7 @@ def extract_features(
         ValueError: the feature set is unknown, or the window too short for it.
     """
     layer = HandcraftedFeatures(feature_set, **front_end.model_dump())
-    batches = list(feature_batches(audio, layer, window))
+    batches = list(feature_batches(audio, compile_features(layer, window), window))
     empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(layer.names)), "f4"))
     clip, number, features = (np.concatenate(parts) for parts in zip(empty, *batches, strict=True))
     table = pd.DataFrame(features, columns=list(layer.names))
@@ -145,7 +154,8 @@ def extract_to_parquet(
     )
     with Progress("features", len(clips), "clips", done) as bar:
         waiting: list[tuple[np.ndarray, ...]] = []
-        for batch in feature_batches(audio, layer, window, done) if done < len(clips) else ():
+        compute = compile_features(layer, window)
+        for batch in feature_batches(audio, compute, window, done) if done < len(clips) else ():
             waiting.append(batch)
             if sum(len(rows[0]) for rows in waiting) < ROWS_A_PART:
                 continue
@@ -162,15 +172,9 @@ def extract_to_parquet(
             rows = [np.concatenate(column) for column in zip(*waiting, strict=True)]
             _write_part(folder, clips, layer.names, rows, done, len(clips))
             bar.advance(len(clips) - done)
-    n_rows = _join(folder, _table(clips, layer.names, None), out)
+    n_rows = _join(folder, feature_table(clips, layer.names, None), out)
     shutil.rmtree(folder)
     return n_rows
-
-
-def partial_folder(out: str | Path) -> Path:
-    """Where the parts of an unfinished `out` are."""
-    out = Path(out)
-    return out.with_name(f"{out.name}.partial")
 
 
 def _start(folder: Path, state: dict) -> int:
@@ -214,10 +218,10 @@ def _write_part(folder: Path, clips, names, rows: list[np.ndarray], first: int, 
     import pyarrow.parquet
 
     with atomic_file(folder / f"part-{first:09d}-{end:09d}.parquet") as partial:
-        pyarrow.parquet.write_table(_table(clips, names, rows), partial)
+        pyarrow.parquet.write_table(feature_table(clips, names, rows), partial)
 
 
-def _table(clips: pd.DataFrame, names, rows: list[np.ndarray] | None) -> pyarrow.Table:
+def feature_table(clips: pd.DataFrame, names, rows: list[np.ndarray] | None) -> pyarrow.Table:
     """The rows as an Arrow table; without rows an empty one."""
     import pyarrow
 
