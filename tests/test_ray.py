@@ -36,6 +36,8 @@ def start_node(cluster, cpus):
         node_ip_address="127.0.0.2",  # 127.0.0.1 would become the machine's own address
         object_store_memory=STORE_BYTES,
         include_dashboard=False,
+        include_log_monitor=False,
+        no_monitor=True,
     )
 
 
