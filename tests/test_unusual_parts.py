@@ -7,6 +7,7 @@ from tfpipeline.data.clips import write_manifest
 from tfpipeline.files.atomic import write_json
 
 SMALL = ["--model", "gaussian_nb", "--set", "data.unseen_attacks=[]"]
+SMALL += ["--set", "features.set=baseline"]
 
 
 def written(folder, clips):

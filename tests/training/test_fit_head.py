@@ -52,11 +52,18 @@ def config_of(epochs=3, frozen=3, passes=2, **options):
     return config.replace({"model": {"name": "small", "weights": "none", **options}})
 
 
-def test_the_encoder_is_kept_and_the_head_is_not(clips, audio, tmp_path):
-    detector, selection, pretrained = fit_network(config_of(), clips, audio, tmp_path)
+@pytest.fixture(scope="module")
+def whole_fit(clips, audio, tmp_path_factory):
+    """The detector, the selection, the source of the weights, and the run's folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    return *fit_network(config_of(), clips, audio, folder), folder
+
+
+def test_the_encoder_is_kept_and_the_head_is_not(clips, audio, whole_fit, tmp_path):
+    detector, selection, pretrained, folder = whole_fit
     assert pretrained.source == "none"
     assert [row["epoch"] for row in selection.history] == [1, 2, 3]
-    assert not (tmp_path / fit_head.HEAD).exists()
+    assert not (folder / fit_head.HEAD).exists()
     again, _, _ = fit_network(config_of(epochs=1, frozen=1), clips, audio, tmp_path / "again")
     for one, other in zip(
         detector.backbone.get_weights(), again.backbone.get_weights(), strict=True
@@ -90,8 +97,8 @@ def test_fine_tuning_follows_and_changes_the_encoder(clips, audio, tmp_path):
 
 
 @pytest.mark.parametrize("stop", [1, 2])
-def test_a_stopped_fit_continues_as_if_it_had_not_stopped(clips, audio, tmp_path, stop):
-    whole, expected, _ = fit_network(config_of(), clips, audio, tmp_path / "whole")
+def test_a_stopped_fit_continues_as_if_it_had_not_stopped(clips, audio, whole_fit, tmp_path, stop):
+    whole, expected, *_ = whole_fit
     fit_network(config_of(), clips, audio, tmp_path / "parts", until=stop)
     detector, selection, _ = fit_network(config_of(), clips, audio, tmp_path / "parts")
     drop = ("seconds",)

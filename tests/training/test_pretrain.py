@@ -109,6 +109,15 @@ def test_a_run_learns_and_its_weights_are_loaded(pretrained, tmp_path, without_e
     assert environment["pretrained"]["file"] == "model.safetensors"
 
 
+@pytest.fixture
+def eagerly():
+    """Steps are not traced, which takes longer than these few; the test above has them traced."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_a_stopped_run_continues_as_if_it_had_not_stopped(pretrained, tmp_path, monkeypatch):
     whole = pretrained("whole", "--set", "training.epochs=2")
     save = tf.train.CheckpointManager.save
@@ -126,6 +135,7 @@ def test_a_stopped_run_continues_as_if_it_had_not_stopped(pretrained, tmp_path, 
     pd.testing.assert_frame_equal(one, other, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_recordings_need_no_labels(tmp_path, speech):
     import soundfile
 

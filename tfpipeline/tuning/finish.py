@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from tfpipeline.config import Config, config_to_yaml
 from tfpipeline.files.atomic import write_json, write_text
@@ -144,9 +143,3 @@ def _write_best(search: Search, config: Config, summary: dict) -> None:
         f"{where}: {trial[where][name]:.4f}, of the start {summary['start'][where][name]:.4f})\n"
     )
     write_text(path, head + config_to_yaml(config))
-
-
-def read_best(folder: Path) -> Path | None:
-    """The config that a complete search ended in; None if it has not ended."""
-    path = folder / BEST
-    return path if path.exists() and (folder / SUMMARY).exists() else None

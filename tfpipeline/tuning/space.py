@@ -39,7 +39,6 @@ FIXED = {
     "training.tensorboard": "trials write no event files",
 }
 DIGITS = 4  # significant ones of a number that is drawn
-ALGORITHMS = ("hyperband", "bayesian", "random", "grid")
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,7 @@ def audio_folders(
                     elif others is not None:
                         others.append(entry.name)
         except PermissionError:
-            raise PermissionError(
-                f"{folder}: the folder cannot be read. Received: permission denied. "
-                "Is it another user's? Move it away, or chmod it."
-            ) from None
+            raise _unreadable(folder) from None
         yield names, sorted(files)
 
 
@@ -150,13 +147,17 @@ def _audio_in(folder: str) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except PermissionError:
-        raise PermissionError(
-            f"{folder}: the folder cannot be read. Received: permission denied. "
-            "Is it another user's? Move it away, or chmod it."
-        ) from None
+        raise _unreadable(folder) from None
     stems = {}
     for name in names:
         stem, _, suffix = name.rpartition(".")
         if stem and name[0] != "." and suffix.lower() in AUDIO_EXTENSIONS:
             stems[stem] = max(os.path.join(folder, name), stems.get(stem, ""))
     return stems
+
+
+def _unreadable(folder: str) -> PermissionError:
+    return PermissionError(
+        f"{folder}: the folder cannot be read. Received: permission denied. "
+        "Is it another user's? Move it away, or chmod it."
+    )
