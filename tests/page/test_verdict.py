@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from matplotlib.image import imread
 
 import tfpipeline as tfp
@@ -94,11 +95,14 @@ def test_every_abstention_has_words(write, waveform, kind):
 
 
 def test_remarks_are_sentences(write, speech):
-    _, own = judged(write("a.wav", speech[0, ::2][:6_000] / np.abs(speech[0]).max(), 8_000))
-    assert own["remarks"] == [
-        "Nothing above 4 kHz, as from a telephone; the verdict is less certain.",
+    short = write("a.wav", speech[0, 16_000:28_000] / np.abs(speech[0]).max())
+    assert judged(short)[1]["remarks"] == [
         "Shorter than the 1 s that the detector hears at once, so it was repeated; "
-        "the verdict is less certain.",
+        "the verdict is less certain."
+    ]
+    narrow = write("b.wav", soxr.resample(speech[0], 16_000, 8_000), 8_000)
+    assert judged(narrow)[1]["remarks"] == [
+        "Nothing above 4 kHz, as from a telephone; the verdict is less certain."
     ]
 
 
