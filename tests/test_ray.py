@@ -1,5 +1,6 @@
 """`--ray` on a cluster of three nodes on the loopback: a head without CPUs, and two of one core."""
 
+import json
 import os
 import shutil
 import signal
@@ -112,9 +113,10 @@ def test_rows_are_those_of_the_local_command(cluster, clips, tiny_run, tmp_path,
     assert (lost["status"], lost["score"]) == ("crashed", None)
     del local["clips/deadly.wav"]
     assert {row["status"] for row in local.values()} == {"ok", "not audio", "empty", "missing"}
-    ray_jobs.assert_same(remote, local)
+    ray_jobs.assert_same(remote.values(), local.values())
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_its_process_costs_its_own_row_alone(cluster, tmp_path):
     files = make_files(tmp_path / "files", 40)
     files[7] += "-deadly"
@@ -150,6 +152,7 @@ def test_a_killed_node_loses_nothing(cluster, tmp_path, monkeypatch):
     assert sizes(parts) == list(range(60))
 
 
+@pytest.mark.slow
 def test_a_killed_driver_resumes(cluster, tmp_path):
     code = (
         "import os, signal, sys\n"
@@ -185,6 +188,7 @@ def test_a_killed_driver_resumes(cluster, tmp_path):
     assert {file: file.stat().st_mtime_ns for file in earlier} == earlier
 
 
+@pytest.mark.slow
 def test_machines_that_see_less_are_told_in_a_line(cluster, tmp_path):
     job, parts, inputs = sizes_job(make_files(tmp_path / "files", 4), tmp_path / "parts")
     elsewhere = rounds.Job(str(tmp_path / "other"), {}, ray_jobs.open_sizes)

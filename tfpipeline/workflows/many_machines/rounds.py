@@ -68,8 +68,9 @@ def run_rounds(job: Job, parts: Parts, inputs: pa.Table, resources: Resources) -
     count = inputs.num_rows
     begun = sum(end - first for first, end in parts.missing(count, count))
     largest = max(1, min(CHUNK, begun // (CHUNKS_A_WORKER * resources.cpus)))
+    sizes = [size for size in (largest, -(-largest // SMALLER)) if size > 1]
     with Progress("files", count, "files", count - begun) as bar:
-        for size in (largest, -(-largest // SMALLER), *[1] * TRIES_ALONE):
+        for size in (*sizes, *[1] * TRIES_ALONE):
             chunks = parts.missing(count, size)
             if not chunks:
                 break
