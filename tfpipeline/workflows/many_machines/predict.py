@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,9 @@ def open_judge(settings: dict):
     if not (folder / layout.CONFIG).is_file():
         raise FileNotFoundError(f"does not see the run {folder}. {SHARED}.")
     if not tf.config.list_physical_devices("GPU"):  # a worker has one core
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        with suppress(RuntimeError):  # TensorFlow runs already
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
     scorer = LocalScorer(folder)
     if scorer.fingerprint != settings["fingerprint"]:
         raise ValueError(f"{folder} is another run there, or has changed. {SHARED}.")

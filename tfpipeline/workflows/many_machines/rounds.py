@@ -7,7 +7,9 @@ smaller. What still fails alone, several times, is given up, at the cost of that
 
 from __future__ import annotations
 
+import os
 import socket
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +68,9 @@ def run_rounds(job: Job, parts: Parts, inputs: pa.Table, resources: Resources) -
     count = inputs.num_rows
     begun = sum(end - first for first, end in parts.missing(count, count))
     largest = max(1, min(CHUNK, begun // (CHUNKS_A_WORKER * resources.cpus)))
+    sizes = [size for size in (largest, -(-largest // SMALLER)) if size > 1]
     with Progress("files", count, "files", count - begun) as bar:
-        for size in (largest, -(-largest // SMALLER), *[1] * TRIES_ALONE):
+        for size in (*sizes, *[1] * TRIES_ALONE):
             chunks = parts.missing(count, size)
             if not chunks:
                 break
@@ -83,6 +86,8 @@ def _results(job: Job, inputs: pa.Table, chunks: list[tuple[int, int]], resource
     import ray
     from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
+    # Until 2.64, which drops `ray_remote_args_fn`, there is no other way to say how often to retry.
+    warnings.filterwarnings("ignore", "`ray_remote_args_fn` is deprecated")
     context = DataContext.get_current()
     context.max_errored_blocks = -1
     context.enable_progress_bars = False
@@ -151,7 +156,7 @@ class Worker:
         import pickle
 
         first, end = int(row["first"]), int(row["end"])
-        result = {"first": first, "end": end, "error": self.error, "failed": []}
+        result = {"first": first, "end": end, "error": self.error, "absent": []}
         if self.error:
             return result
         chunk = pickle.loads(row["chunk"]) if self.job.read else _from_bytes(row["inputs"])
@@ -160,16 +165,18 @@ class Worker:
             write_part(self.job.folder, first, end, table)
         except (ValueError, OSError) as error:
             return result | {"error": f"{socket.gethostname()}: {error}"}
-        absent = [path for path in failed if not Path(path).exists()]
-        return result | {"failed": [str(path).encode(errors="surrogateescape") for path in absent]}
+        return result | {"absent": [os.fsencode(path) for path in _absent(failed)]}
+
+
+def _absent(paths: list[str]) -> list[str]:
+    return [path for path in paths if not os.path.exists(path)]
 
 
 def _check_result(result: dict, folder: str) -> None:
     if result["error"]:
         raise OSError(result["error"])
-    for name in result["failed"]:
-        path = Path(name.decode(errors="surrogateescape"))
-        if path.exists():  # here, and so the row is of no worth
+    for path in map(os.fsdecode, result["absent"]):
+        if os.path.exists(path):  # here, and so the row is of no worth
             part_file(folder, result["first"], result["end"]).unlink(missing_ok=True)
             raise OSError(f"a machine of the cluster does not see {path}. {SHARED}.")
 
