@@ -70,6 +70,7 @@ def test_scores_and_metrics_belong_together(run, tiny_corpus):
         "data",
         "parameters",
         "threshold",
+        "thresholds",
         "parts",
         "groups",
         "macro",

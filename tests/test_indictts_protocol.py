@@ -129,7 +129,7 @@ def test_the_protocol_runs_end_to_end(suffix, replica, tmp_path, without_export)
     run = tmp_path / "run"
     argv = ["--model", f"indictts_cnn{suffix}", "--data", replica, "--run", str(run)]
     small = ["--set", "training.epochs=1", "--set", "training.tensorboard=false"]
-    small += ["--set", "data.crop_seconds=1", "--set", "model.channels=[4, 8]"]
+    small += ["--set", "data.window_seconds=1", "--set", "mel.n_mels=16"]
     assert train.main([*argv, *small]) == 0
     metrics = json.loads((run / "metrics.json").read_text())
     shared = [note for note in metrics["notes"] if "overlap between splits" in note]

@@ -348,9 +348,8 @@ def test_bad_usage_is_one_line(run, clips, capsys, tmp_path):
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert line.startswith("error: ")
         assert message in line
-    for argv in ([file], ["--run", "a", "--server", "b", file]):
-        with pytest.raises(SystemExit, match="2"):
-            predict.main(argv)
+    with pytest.raises(SystemExit, match="2"):
+        predict.main(["--run", "a", "--server", "b", file])
 
 
 def test_a_stream_is_followed(run, speech, tmp_path, capsys, monkeypatch):

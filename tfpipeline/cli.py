@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import sys
@@ -224,7 +225,11 @@ def run_command(body: Callable[[], int], interrupted: str = "stopped.") -> int:
 
 
 def end_process(code: int) -> NoReturn:
-    """Ends the process once all is written: taking TensorFlow down takes more than a second."""
+    """Ends the process once all is written: taking TensorFlow down takes more than a second.
+
+    What waits for the end, such as AutoGraph's temporary files to be removed, is done first.
+    """
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

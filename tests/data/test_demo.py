@@ -122,7 +122,7 @@ def test_channel_level_silence_and_length_tell_nothing():
         for name in demo.recording_names(fetch_wheel(demo.SPEECH))
         for excerpt in demo._excerpts(fetch_wheel(demo.SPEECH), name, 1)
     ]
-    makers = demo._spoof_makers(None)
+    makers = demo.spoof_makers(None)
     rows = []
     for number, (name, excerpt) in enumerate(excerpts):
         for attack in ("-", "world", "griffin_lim"):

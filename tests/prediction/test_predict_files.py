@@ -170,7 +170,7 @@ def test_nothing_is_read_far_ahead(files, monkeypatch):
 def row_of(scores, samples, speech, scorer=None):
     recording = Recording("a", "a", WINDOW)
     channel = Channel("", samples / 16_000, spectrogram=False)
-    channel.activity.seconds = samples / 16_000
+    channel.activity._samples = samples
     channel.activity.speech_seconds = speech and needed_speech(samples / 16_000)
     channel.activity.loudest_dbfs = -20.0
     channel.samples, channel.silent = samples, [False] * len(scores)

@@ -50,6 +50,8 @@ def trim_edges(waveform: tf.Tensor, top_db: float) -> tf.Tensor:
     Returns:
         float32 (fewer samples,).
     """
+    import tensorflow as tf
+
     hop = 512
     samples = tf.shape(waveform)[0]
     frames = samples // hop + 1

@@ -103,7 +103,7 @@ def build_demo(
         for name in names
         for index, excerpt in enumerate(_excerpts(speech, name, excerpts_each))
     ]
-    makers = _spoof_makers(cache)
+    makers = spoof_makers(cache)
     rows = []
     for name, index, excerpt in track(excerpts, "demo corpus", "excerpts"):
         for attack in ("-", *ATTACKS):
@@ -230,7 +230,7 @@ def _excerpts(speech: Path, name: str, most: int) -> Iterator[np.ndarray]:
         yield recording[index * length : (index + 1) * length]
 
 
-def _spoof_makers(cache: Path | None) -> dict[str, Callable[[np.ndarray, int], np.ndarray]]:
+def spoof_makers(cache: Path | None) -> dict[str, Callable[[np.ndarray, int], np.ndarray]]:
     """attack → function of (waveform at `WORK_RATE`, seed); HiFi-GAN is loaded on first use."""
     from tfpipeline.data.demo.copy_synthesis import griffin_lim, world
 
