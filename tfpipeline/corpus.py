@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     add["build"]("--mirrors", metavar="FOLDER", help=MIRRORS)
     add["build"]("--licenses", choices=("all", "open"), help="web: of which repositories; all")
     add["build"]("--workers", type=int, metavar="N", help="web: repositories at a time; 4")
+    add["build"]("--copies", action="store_true", help="web: vocoded copies of its human side too")
     add["inspect"]("--picture", metavar="FILE", help="draw the clips' lengths as PNG")
     add_ray_flag(commands.choices["verify"])
     add["verify"]("--out", metavar="FILE", help="write path and reason of those as CSV")
@@ -70,7 +71,8 @@ def _run(flags: argparse.Namespace) -> int:
         print_result(list_corpora(), flags.json, tables.print_corpora)
         return OK
     if flags.command == "build":
-        found = corpus.build_corpus(flags.corpus, flags.mirrors, flags.licenses, flags.workers)
+        own = (flags.mirrors, flags.licenses, flags.workers, flags.copies or None)
+        found = corpus.build_corpus(flags.corpus, *own)
         print_result(found, flags.json, tables.print_built)
         return SOME_FAILED if found["missing"] else OK
     if vars(flags).get("folds"):

@@ -5,16 +5,18 @@ import hashlib
 import subprocess
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import soxr
 
 from tfpipeline import corpus
 from tfpipeline.data.clips import check_sides
 from tfpipeline.data.corpora import load_corpus
+from tfpipeline.data.web import copies, snapshots
 from tfpipeline.data.web import corpus as web
-from tfpipeline.data.web import snapshots
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
 
@@ -326,6 +328,48 @@ def test_licenses_repeated_rows_and_enhanced_speech(hub, table, audio, capsys):
         load_corpus("web")
 
 
+def test_copies_of_the_human_side(hub, table, audio, monkeypatch, capsys):
+    own = commit(hub / "ann/demo", audio)
+    human = {"label": "bonafide", "attack": "-", "kind": "bonafide"}
+    table(
+        row("ann/demo", own, "mono.wav", audio["mono.wav"], **human),
+        row("ann/demo", own, "long.wav", audio["long.wav"], **human),
+        row("ann/demo", own, "coded.mp3", audio["coded.mp3"]),
+        row("ben/demo", own, "other.wav", audio["other.wav"], part="validation", **human),
+    )
+    assert corpus.main(["build", "web"]) == 1  # ben/demo is gone
+    with pytest.raises(FileNotFoundError, match="no copies yet. Build: .* --copies"):
+        load_corpus("web:copies")
+    monkeypatch.setattr(copies, "EACH", 1)
+    monkeypatch.setattr(copies, "ATTACKS", ("world", "griffin_lim"))
+    assert corpus.main(["build", "web", "--copies"]) == 1
+    assert "3 copies" in capsys.readouterr().out
+    clips = load_corpus("web:copies").set_index("clip_id")
+    assert len(clips) == len(load_corpus("web")) + 3
+    added = clips.iloc[-3:]
+    assert list(added["label"]) == ["bonafide", "spoof", "spoof"]
+    assert list(added["attack"]) == ["-", "world", "griffin_lim"]
+    assert list(added["kind"]) == ["bonafide", "copy", "copy"]
+    assert set(added["part"]) == {"train"}
+    original, world, griffin_lim = (soundfile.read(path)[0] for path in added["path"])
+    source, _ = soundfile.read(clips.loc[added.index[0].split("_")[0], "path"])
+    source, _ = librosa.effects.trim(source, top_db=45)
+    assert len(original) == len(world) == len(griffin_lim) == 48_000
+    expected = soxr.resample(soxr.resample(source[:48_000], 16_000, 22_050), 22_050, 16_000)
+    np.testing.assert_allclose(original, expected, atol=0.01)
+    # Copies keep what is said, as the spectrogram tells, and not the waveform.
+    mel = [
+        librosa.power_to_db(librosa.feature.melspectrogram(y=own, sr=16_000), top_db=60)
+        for own in (original, world, griffin_lim)
+    ]
+    for copy, waveform in zip(mel[1:], (world, griffin_lim), strict=True):
+        assert np.corrcoef(mel[0].ravel(), copy.ravel())[0, 1] > 0.8
+        assert abs(np.corrcoef(original, waveform)[0, 1]) < 0.9
+    before = {path: Path(path).stat().st_mtime_ns for path in added["path"]}
+    assert corpus.main(["build", "web", "--copies"]) == 1
+    assert before == {path: Path(path).stat().st_mtime_ns for path in added["path"]}
+
+
 def test_bad_usage_is_one_line(hub, table, capsys, monkeypatch):
     table(row("ann/demo", "0" * 40, "a.wav", b"1"))
     cases = [
@@ -376,7 +420,7 @@ def test_the_package_table_is_sound():
 
 
 def test_the_package_table_is_the_index_it_was_made_of():
-    """Where the index is at hand: the same rows, but for 13 that cannot be decoded, and 70 repeats."""
+    """Where the index is at hand: the same rows, but for 13 undecodable ones and 70 repeats."""
     index = Path(__file__).parents[3] / "shared/data/wild-train/index.csv"
     if not index.is_file():
         pytest.skip(f"{index} is not there")

@@ -42,7 +42,8 @@ def print_built(found: dict) -> None:
     if "folder" in found:
         print(
             f"{found['bonafide']} bonafide + {found['spoof']} spoof of {found['repositories']} "
-            f"repositories, {found['hours']} h, {found['built']} newly built, in {found['folder']}"
+            f"repositories, {found['hours']} h, {found['built']} newly built, "
+            f"{found['copies']} copies, in {found['folder']}"
         )
     for reason, number in found["missing"].items():
         print(f"missing: {number} clips, {reason}")

@@ -15,13 +15,17 @@ from tfpipeline.reporting.corpus_tables import draw_lengths
 
 
 def build_corpus(
-    name: str, mirrors: str | None = None, licenses: str | None = None, workers: int | None = None
+    name: str,
+    mirrors: str | None = None,
+    licenses: str | None = None,
+    workers: int | None = None,
+    copies: bool | None = None,
 ) -> dict:
     """Builds a corpus that is made on the machine, and keeps it in the cache.
 
     Args:
         name: `demo` or `web`.
-        mirrors, licenses, workers: of `web`, as `data.web.corpus.build_web`; None: its defaults.
+        mirrors, licenses, workers, copies: of `web`, as `data.web.corpus.build_web`; None: its defaults.
     Returns:
         What `build_web` returns; of `demo`, `{"data", "clips", "missing": {}}`.
     Raises:
@@ -31,7 +35,7 @@ def build_corpus(
         >>> build_corpus("web", licenses="open")["repositories"]    # doctest: +SKIP
         90
     """
-    given = {"mirrors": mirrors, "licenses": licenses, "workers": workers}
+    given = {"mirrors": mirrors, "licenses": licenses, "workers": workers, "copies": copies}
     given = {flag: value for flag, value in given.items() if value is not None}
     if name == "web":
         from tfpipeline.data.web.corpus import build_web

@@ -96,7 +96,7 @@ _BUILT_IN = {
     "web": {
         "what": "hundreds of speech systems and people, fetched from public repositories",
         "license": "each repository's own",
-        "give": "web, or web:enhanced",
+        "give": "web, web:copies or web:enhanced",
     },
     "folder": {
         "what": "audio in folders whose names tell the label",

@@ -22,7 +22,7 @@ from tfpipeline.data.demo.corpus import ATTACKS, WORK_RATE, spoof_makers, write_
 from tfpipeline.files.progress import track
 
 SECONDS = 3.0
-EACH = 8  # excerpts of a source at most: sources are drawn evenly, so more would hardly be heard
+EACH = 4  # excerpts of a source at most: sources are drawn evenly, so more would hardly be heard
 TRIM_DB = 45
 SHORTEST = 0.5  # seconds
 

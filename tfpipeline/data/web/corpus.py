@@ -26,6 +26,7 @@ from tfpipeline.data.audio import SAMPLE_RATE
 from tfpipeline.data.audio.decode import decode
 from tfpipeline.data.clips import LABELS, normalize_manifest, read_manifest, write_manifest
 from tfpipeline.data.demo.corpus import write_wav
+from tfpipeline.data.web.copies import build_copies
 from tfpipeline.data.web.snapshots import LostError, read_files
 from tfpipeline.files.archives import cache_folder
 from tfpipeline.files.atomic import write_table
@@ -35,6 +36,7 @@ TABLE = Path(__file__).with_name("clips.parquet")
 FORM = 1  # of the audio, in the folder's name: another cut or decoder raises it
 SECONDS = 8
 ENHANCED = "enhanced"
+COPIES = "copies"
 # Repositories whose license lets anyone use, change and pass on what is in them, by SPDX name.
 OPEN_LICENSES = {
     "AGPL-3.0",
@@ -77,16 +79,17 @@ def load_web(path: str | None = None, split: bool = True) -> pd.DataFrame:
     """The manifest of what is built.
 
     Args:
-        path: `enhanced`, for the clips of that kind, as a test set; None: all others.
+        path: `enhanced`, for the clips of that kind, as a test set; None: all others; `copies`:
+            those and what `build_copies` made of them.
         split: without effect; the parts are the table's.
     Raises:
         FileNotFoundError: it is not built.
         ValueError: another path, or it was built by a table that has changed since.
     """
-    if path not in (None, ENHANCED):
+    if path not in (None, ENHANCED, COPIES):
         raise ValueError(
-            f"--data web takes no path but `{ENHANCED}`: it is built in the cache. Received: "
-            f"{path!r}."
+            f"--data web takes no path but `{ENHANCED}` or `{COPIES}`: it is built in the cache. "
+            f"Received: {path!r}."
         )
     manifest = web_folder() / "manifest.csv"
     if not manifest.exists():
@@ -103,11 +106,19 @@ def load_web(path: str | None = None, split: bool = True) -> pd.DataFrame:
     chosen = clips["part"] == ENHANCED
     if path is None:
         return clips[~chosen].reset_index(drop=True)
+    if path == COPIES:
+        copies = web_folder() / "copies.csv"
+        if not copies.exists():
+            raise FileNotFoundError(f"{copies}: there are no copies yet. Build: {BUILD} --copies")
+        return pd.concat([clips[~chosen], read_manifest(copies)], ignore_index=True)
     return clips[chosen].assign(part="test").reset_index(drop=True)
 
 
 def build_web(
-    mirrors: str | Path | None = None, licenses: str = "all", workers: int = WORKERS
+    mirrors: str | Path | None = None,
+    licenses: str = "all",
+    workers: int = WORKERS,
+    copies: bool = False,
 ) -> dict:
     """Fetches and decodes what is not built yet, and writes the manifest of what is there then.
 
@@ -119,9 +130,10 @@ def build_web(
             fetching from GitHub.
         licenses: as in `read_web_table`; the manifest holds no other clip.
         workers: repositories at a time.
+        copies: makes those of `build_copies` too, by HiFi-GAN, WORLD and Griffin-Lim.
     Returns:
         `{"data", "clips", "bonafide", "spoof", "built", "repositories", "hours", "missing":
-        {reason: clips}, "folder"}`; `built` are new, `repositories` those that clips are from.
+        {reason: clips}, "copies", "folder"}`; `built` are new, `repositories` those that clips are from.
     Raises:
         ValueError: Git is missing, a flag is wrong, or there is not one clip.
         NotADirectoryError: there is no folder of mirrors.
@@ -159,6 +171,7 @@ def build_web(
         "repositories": clips["repository"].nunique(),
         "hours": round(clips["seconds"].sum() / 3600, 2),
         "missing": reasons,
+        "copies": len(build_copies(folder)) if copies else 0,
         "folder": str(folder),
     }
 
