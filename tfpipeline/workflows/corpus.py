@@ -25,7 +25,8 @@ def build_corpus(
 
     Args:
         name: `demo` or `web`.
-        mirrors, licenses, workers, copies: of `web`, as `data.web.corpus.build_web`; None: its defaults.
+        mirrors, licenses, workers, copies: of `web`, as `data.web.corpus.build_web`; None: its
+            defaults.
     Returns:
         What `build_web` returns; of `demo`, `{"data", "clips", "missing": {}}`.
     Raises:

@@ -133,7 +133,8 @@ def build_web(
         copies: makes those of `build_copies` too, by HiFi-GAN, WORLD and Griffin-Lim.
     Returns:
         `{"data", "clips", "bonafide", "spoof", "built", "repositories", "hours", "missing":
-        {reason: clips}, "copies", "folder"}`; `built` are new, `repositories` those that clips are from.
+        {reason: clips}, "copies", "folder"}`; `built` are new, `repositories` those that clips are
+        from.
     Raises:
         ValueError: Git is missing, a flag is wrong, or there is not one clip.
         NotADirectoryError: there is no folder of mirrors.
