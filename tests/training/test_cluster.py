@@ -27,7 +27,7 @@ FLAGS = [
     *("--set", "training.batch_size=8", "--set", "training.tensorboard=false"),
     *("--set", "augment={}", "--set", "model.head_dropout=0"),
 ]
-SECONDS = 240  # in which a process must end, on a busy machine
+SECONDS = 480  # in which a process must end, on a busy machine
 
 SCRIPT = """
 import os, signal, sys
