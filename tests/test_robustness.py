@@ -13,6 +13,7 @@ from tfpipeline.evaluation.scores import read_scores
 from tfpipeline.models.detector import ClipScorer
 from tfpipeline.runs.run import open_run
 from tfpipeline.workflows import robustness
+from tfpipeline.workflows.other_corpus import judge_own, seen_paths
 from tfpipeline.workflows.robustness import untouched_clips
 
 pytestmark = pytest.mark.usefixtures("tiny_in_the_table")
@@ -116,6 +117,21 @@ def test_only_clips_that_the_run_did_not_see(run, tiny_corpus, monkeypatch):
     monkeypatch.setattr(robustness, "load_whole", lambda name: seen)
     with pytest.raises(ValueError, match=r"not trained on\. Received: tiny, all of"):
         untouched_clips(opened, "tiny")
+
+
+def test_a_run_without_its_scores_goes_by_the_name_of_its_corpus(
+    run, tiny_corpus, tmp_path, monkeypatch
+):
+    shutil.copytree(run, tmp_path / "shipped", ignore=shutil.ignore_patterns("scores.csv"))
+    shipped = open_run(tmp_path / "shipped")
+    monkeypatch.setattr(robustness, "load_whole", lambda name: tiny_corpus)
+    assert len(untouched_clips(shipped, "other")) == len(tiny_corpus)
+    (own,) = shipped.config.data.corpora
+    kept = tiny_corpus["part"].isin(["test", "unseen"]).sum()
+    assert len(untouched_clips(shipped, own)) == kept > 0
+    assert len(seen_paths(shipped)) == 0
+    with pytest.raises(ValueError, match=r"Received: shipped, which comes without scores\.csv"):
+        judge_own(shipped)
 
 
 def test_a_codec_that_is_not_there_is_left_out_with_a_note(run, content, monkeypatch, capsys):

@@ -59,7 +59,12 @@ def refuse_seen(clips: pd.DataFrame, seen: pd.Series, name: str) -> None:
 
 
 def seen_paths(run: Run) -> pd.Series:
-    """Paths of the clips that a run was fitted, selected or calibrated on."""
+    """Paths of the clips that a run was fitted, selected or calibrated on.
+
+    None for the run that comes with the project: its clips lie elsewhere on each machine.
+    """
+    if not (run.folder / layout.SCORES).exists():
+        return pd.Series([], dtype=str)
     scores = read_scores(run.folder / layout.SCORES)
     return scores.loc[scores["part"].isin(SEEN_PARTS), "path"]
 
@@ -108,7 +113,14 @@ def judge_own(run: Run, by: Sequence[str] = ()) -> Evaluation:
     Args:
         run: complete.
         by: further columns to break down by.
+    Raises:
+        ValueError: it comes without its scores, as the project's own does.
     """
+    if not (run.folder / layout.SCORES).exists():
+        raise ValueError(
+            f"a run is judged by its scores. Received: {run.folder.name}, which comes without "
+            f"{layout.SCORES}; its figures are in {layout.METRICS}. Name a corpus, --data NAME."
+        )
     table = read_scores(run.folder / layout.SCORES)
     notes = read_environment(run.folder).get("notes", [])
     return evaluate_table(run, table, run.config.data.corpus_name, by, notes)

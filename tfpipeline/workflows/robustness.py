@@ -118,9 +118,12 @@ def untouched_clips(run: Run, name: str) -> pd.DataFrame:
         ValueError: there is none.
     """
     clips = load_whole(name)
-    own = read_scores(run.folder / layout.SCORES)
-    parts = dict(zip(real_paths(own["path"]), own["part"], strict=True))
-    known = real_paths(clips["path"]).map(parts)
+    if (run.folder / layout.SCORES).exists():
+        own = read_scores(run.folder / layout.SCORES)
+        parts = dict(zip(real_paths(own["path"]), own["part"], strict=True))
+        known = real_paths(clips["path"]).map(parts)
+    else:  # the run that comes with the project
+        known = clips["part"] if name in run.config.data.corpora else pd.Series(None, clips.index)
     if known.notna().any():
         clips = clips.assign(part=known)[known.notna() & ~known.isin(SEEN_PARTS)]
     if not len(clips):
